@@ -1,0 +1,90 @@
+"""Checkpoints: written whole or not at all, read without unpickling code."""
+
+import os
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from engine.config import ConfigError, Recipe, leaves, parse_recipe
+
+_FORMAT = 1
+
+# Settings that may differ between a checkpoint and the run that resumes it: they change neither the sequence of
+# batches nor the weights. Splits are compared by digest, since they may have moved.
+_FREE_TO_CHANGE = (
+    "name", "run_dir", "evaluate.", "data.train", "data.val", "data.threads", "data.prefetch", "train.epochs",
+    "train.validate_every", "train.checkpoint_every_steps", "train.keep_step_checkpoints", "model.backbone_weights",
+)  # fmt: skip
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be used; the message names the file, what is wrong and what to do."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Everything that a run needs to go on, or to be evaluated.
+
+    Attributes:
+        model, optimizer, loader: state dictionaries.
+        step: batches trained on. validated_epochs: epochs already scored, so that a kill during scoring repeats it.
+        best: the best score so far, None before the first.
+        rng_state: of torch's CPU generator.
+        recipe: the resolved recipe. dataset_digest: of the training split's manifest.
+    """
+
+    model: dict[str, Any]
+    optimizer: dict[str, Any]
+    loader: dict[str, Any]
+    step: int
+    validated_epochs: int
+    best: float | None
+    rng_state: torch.Tensor
+    recipe: Recipe
+    dataset_digest: str
+    num_keypoints: int
+
+
+def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
+    """Write it under a temporary name, to disk, then rename it: a kill leaves the previous checkpoint."""
+    part = path.with_name(f"{path.name}.partial")
+    content = vars(checkpoint) | {"recipe": checkpoint.recipe.to_json(), "format": _FORMAT}
+    with part.open("wb") as file:
+        torch.save(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, path)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint onto the CPU. Raises CheckpointError."""
+    if not path.is_file():
+        raise CheckpointError(f"{path} does not exist")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
+        raise CheckpointError(f"{path} is not a readable checkpoint: {error}") from error
+    if not isinstance(content, dict) or content.get("format") != _FORMAT:
+        raise CheckpointError(f"{path} is not a posestream checkpoint of format {_FORMAT}")
+    del content["format"]
+    try:
+        return Checkpoint(**content | {"recipe": parse_recipe(content["recipe"])})
+    except (TypeError, KeyError, ConfigError) as error:
+        raise CheckpointError(f"{path}: {error}") from error
+
+
+def require_same_run(checkpoint: Checkpoint, recipe: Recipe, dataset_digest: str, path: Path) -> None:
+    """Raise CheckpointError unless going on from `checkpoint` with `recipe` continues the very same run."""
+    old, new = leaves(checkpoint.recipe), leaves(recipe)
+    changed = [
+        f"{name} was {old.get(name)!r}, is {new.get(name)!r}"
+        for name in sorted(old.keys() | new.keys())
+        if old.get(name) != new.get(name) and not name.startswith(_FREE_TO_CHANGE)
+    ]
+    if checkpoint.dataset_digest != dataset_digest:
+        changed.append("the training split is another one")
+    if changed:
+        raise CheckpointError(f"{path} is of a different run ({'; '.join(changed)}); choose another run_dir or delete it")

@@ -1,0 +1,181 @@
+"""The configuration tree of an experiment: typed, frozen, and settable leaf by leaf from the command line."""
+
+import difflib
+import json
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import ValidationError
+
+from pipelines.augmentation import Augmentation
+from pipelines.plan import Shuffle
+from pose.crop import CropConvention
+from pose.heatmaps import Decoding, Encoding
+
+Size = tuple[PositiveInt, PositiveInt]
+
+
+class ConfigError(ValueError):
+    """A setting that does not exist or a value that it cannot take; the message lists what is valid."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataConfig(_Frozen):
+    """Which splits, and how persons become crops. `crop_size` is (height, width)."""
+
+    train: str | None = None
+    val: str | None = None
+    crop_size: Size = (256, 192)
+    box_padding: PositiveFloat = 1.25
+    convention: CropConvention = "hrnet"
+    shuffle: Shuffle = "image"
+    channel_order: Literal["rgb", "bgr"] = "rgb"
+    threads: PositiveInt = 2
+    prefetch: PositiveInt = 2
+
+
+class ModelConfig(_Frozen):
+    """`options` go to the network's builder; `backbone_weights` is a torchvision ImageNet file."""
+
+    name: str
+    options: dict[str, Any] = {}
+    backbone_weights: str | None = None
+
+
+class HeatmapConfig(_Frozen):
+    """Targets and decoding; `sigma` is in px of a stride-4 heatmap's kind, i.e. of the network's own output."""
+
+    sigma: PositiveFloat = 2.0
+    encoding: Encoding = "rounded"
+    decoding: Decoding = "quarter"
+
+
+class OptimConfig(_Frozen):
+    """The optimiser and its learning rate: `lr`, after a linear warm-up, times `gamma` at each of `milestones` (epochs)
+    or along a half cosine down to 0."""
+
+    name: Literal["adam", "adamw"] = "adam"
+    lr: PositiveFloat = 1e-3
+    weight_decay: NonNegativeFloat = 0.0
+    schedule: Literal["multistep", "cosine"] = "multistep"
+    milestones: tuple[PositiveInt, ...] = (90, 120)
+    gamma: PositiveFloat = 0.1
+    warmup_steps: NonNegativeInt = 0
+
+
+class TrainConfig(_Frozen):
+    """`batch_size` counts samples of a loader's batch; `accumulate` such batches make one step of the optimiser."""
+
+    epochs: PositiveInt = 140
+    batch_size: PositiveInt = 128
+    accumulate: PositiveInt = 1
+    precision: Literal["32-true", "bf16-mixed"] = "bf16-mixed"
+    channels_last: bool = True
+    seed: NonNegativeInt = 0
+    validate_every: PositiveInt = 1
+    checkpoint_every_steps: PositiveInt = 1000
+    keep_step_checkpoints: bool = False
+
+
+class EvaluateConfig(_Frozen):
+    """`detections` is a file of detector boxes (COCO results JSON); without it, ground-truth boxes are used.
+
+    `flip_shift` moves the mirrored maps as the public code does; DARK does without (specs 2.3).
+    """
+
+    batch_size: PositiveInt = 64
+    flip_test: bool = True
+    flip_shift: bool = True
+    detections: str | None = None
+    nms_threshold: float = Field(0.9, gt=0, le=1)
+
+
+class Recipe(_Frozen):
+    """One experiment. `run_dir` is where checkpoints and logs go."""
+
+    name: str
+    run_dir: str
+    data: DataConfig
+    model: ModelConfig
+    augmentation: Augmentation = Augmentation()
+    heatmap: HeatmapConfig = HeatmapConfig()
+    optim: OptimConfig = OptimConfig()
+    train: TrainConfig = TrainConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+
+    def to_json(self) -> str:
+        return self.model_dump_json(indent=1)
+
+
+def override(recipe: Recipe, assignments: Sequence[str]) -> Recipe:
+    """The recipe with leaves replaced, each by a `dotted.path=value`; values are JSON or bare text.
+
+    Raises:
+        ConfigError: no such setting (with the nearest names), or a value that it cannot take (with what it can).
+    """
+    tree = recipe.model_dump()
+    for assignment in assignments:
+        path, separator, text = assignment.partition("=")
+        if not separator:
+            raise ConfigError(f"{assignment!r} is not of the form key=value, e.g. optim.lr=5e-4")
+        _set_leaf(tree, path.strip(), text)
+    return parse_recipe(tree)
+
+
+def parse_recipe(tree: dict[str, Any] | str) -> Recipe:
+    """A recipe from a tree or its JSON. Raises ConfigError."""
+    try:
+        return Recipe.model_validate_json(tree) if isinstance(tree, str) else Recipe.model_validate(tree)
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, row['loc']))}: {row['msg']}, got {row['input']!r}" for row in error.errors()]
+        raise ConfigError("; ".join(lines)) from error
+
+
+def leaves(recipe: Recipe) -> dict[str, Any]:
+    """Every leaf by its dotted path."""
+    return _leaves(recipe.model_dump(mode="json"), "")
+
+
+def _leaves(tree: dict[str, Any], prefix: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            found |= _leaves(value, f"{prefix}{name}.")
+        else:
+            found[prefix + name] = value
+    return found
+
+
+def _set_leaf(tree: dict[str, Any], path: str, text: str) -> None:
+    *branches, leaf = path.split(".")
+    node = tree
+    for depth, name in enumerate(branches):
+        if not isinstance(node.get(name), dict):
+            raise _unknown(".".join(branches[:depth]), name, node, path)
+        node = node[name]
+    free = branches == ["model", "options"]  # each network has its own; its builder checks them
+    if not free and leaf not in node:
+        raise _unknown(".".join(branches), leaf, node, path)
+    if isinstance(node.get(leaf), dict):
+        raise ConfigError(f"{path} is a group; set one of {', '.join(f'{path}.{name}' for name in node[leaf])}")
+    node[leaf] = _value(text, node.get(leaf))
+
+
+def _unknown(prefix: str, name: str, node: dict[str, Any], path: str) -> ConfigError:
+    near = difflib.get_close_matches(name, node, n=1)
+    hint = f" Did you mean {'.'.join(filter(None, [prefix, near[0]]))}?" if near else ""
+    where = prefix or "a recipe"
+    return ConfigError(f"no setting {path!r}.{hint} {where} has: {', '.join(node)}")
+
+
+def _value(text: str, current: Any) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        if isinstance(current, tuple) and "," in text:
+            return tuple(_value(part.strip(), None) for part in text.strip("()").split(","))
+        return None if text.lower() == "none" else text

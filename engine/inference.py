@@ -1,0 +1,67 @@
+"""The inference loop: a network over every sample of a split, then the official score."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from engine.config import ConfigError, Recipe
+from engine.topdown import TopDownTask
+from evaluation.predictions import Predictions
+from evaluation.score import Score, evaluate
+from models import HeatmapNetwork
+from pipelines.samples import TopDownSamples, annotated_samples, detected_samples
+from sharding.dataset import ShardedDataset
+from sharding.ground_truth import ground_truth
+
+
+def evaluation_samples(recipe: Recipe, dataset: ShardedDataset) -> TopDownSamples:
+    """The recipe's detector boxes if it names a file, else the annotated boxes.
+
+    Raises:
+        ConfigError: the file cannot be read, or names pictures that the split does not have.
+    """
+    path = recipe.evaluate.detections
+    if path is None:
+        return annotated_samples(dataset)
+    try:
+        return detected_samples(dataset, json.loads(Path(path).read_bytes()))
+    except (OSError, ValueError, KeyError) as error:
+        raise ConfigError(f"evaluate.detections={path}: {error}") from error
+
+
+@torch.no_grad()
+def predict_split(
+    task: TopDownTask,
+    model: torch.nn.Module,
+    network: HeatmapNetwork,
+    samples: TopDownSamples,
+    device: torch.device,
+    on_samples: Callable[[int], None] = lambda count: None,
+) -> Predictions:
+    """Predictions for every sample, in the split's order.
+
+    Args:
+        model: what is called, e.g. wrapped for mixed precision. network: says what its outputs are.
+        on_samples: called with the number of samples done since the last call.
+    """
+    was_training = model.training
+    model.eval()
+    loader = task.evaluation_loader(samples, device)
+    parts = []
+    try:
+        for batch in loader:
+            parts.append(task.predict(model, network.outputs, batch))
+            on_samples(int(batch.valid.sum()))
+    finally:
+        loader.close()
+        model.train(was_training)
+    return Predictions.concatenate(parts)
+
+
+def score_split(recipe: Recipe, dataset: ShardedDataset, predictions: Predictions) -> Score:
+    """The split's official score."""
+    return evaluate(
+        dataset.manifest.dataset, ground_truth(dataset), predictions, nms_threshold=recipe.evaluate.nms_threshold
+    )

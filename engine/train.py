@@ -1,0 +1,222 @@
+"""The training loop, on Lightning Fabric. Killed anywhere, the same call goes on with the same remaining batches."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import lightning_fabric
+import torch
+from rich.console import Console
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from engine.checkpoint import Checkpoint, load_checkpoint, require_same_run, save_checkpoint
+from engine.clock import EpochClock
+from engine.config import ConfigError, OptimConfig, Recipe
+from engine.inference import evaluation_samples, predict_split, score_split
+from engine.progress import SampleProgress
+from engine.schedule import learning_rate
+from engine.topdown import TopDownTask
+from evaluation.score import Score
+from models import HeatmapNetwork
+from pipelines.samples import annotated_samples
+from pipelines.topdown import TopDownLoader
+from sharding.dataset import ShardedDataset, open_dataset
+
+LAST, BEST = "last.ckpt", "best.ckpt"
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """Where the checkpoints are, and the last score on the validation split, if the recipe names one."""
+
+    last: Path
+    best: Path
+    score: Score | None
+    steps: int
+    seconds: float
+
+
+def make_fabric(recipe: Recipe) -> lightning_fabric.Fabric:
+    """One device: a GPU where there is one, else the CPU."""
+    accelerator = "cuda" if torch.cuda.is_available() else "cpu"
+    return lightning_fabric.Fabric(accelerator=accelerator, devices=1, precision=recipe.train.precision)
+
+
+def train(recipe: Recipe, console: Console) -> TrainingResult:
+    """Train a recipe in its run folder, from the last checkpoint there if there is one.
+
+    Raises:
+        ConfigError: the recipe lacks a training split. CheckpointError: the run folder holds another run.
+        NotADatasetError, BrokenShardError: a split cannot be read.
+    """
+    started = time.perf_counter()
+    training = _Training(recipe, console)
+    try:
+        score = training.run()
+    finally:
+        training.close()
+    return TrainingResult(
+        training.run_dir / LAST, training.run_dir / BEST, score, training.step, time.perf_counter() - started
+    )
+
+
+class _Training:
+    """One run: the network, its optimiser, its loader, and how far it has come."""
+
+    def __init__(self, recipe: Recipe, console: Console) -> None:
+        if recipe.data.train is None:
+            raise ConfigError("data.train is not set; give the training split, e.g. data.train=/data/coco/train2017")
+        self.recipe, self.console = recipe, console
+        self.run_dir = Path(recipe.run_dir)
+        self.run_dir.mkdir(parents=True, exist_ok=True)
+        self.fabric = make_fabric(recipe)
+        self.dataset = open_dataset(recipe.data.train)
+        self.val = open_dataset(recipe.data.val) if recipe.data.val is not None else None
+        _require_same_keypoints(self.dataset, self.val)
+        self.task = TopDownTask(recipe, self.dataset.skeleton)
+        resumed = self._checkpoint_to_resume()
+        self.network = self.task.build_model(pretrained=resumed is None)
+        if recipe.train.channels_last:
+            self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        optimizer = build_optimizer(recipe.optim, self.network)
+        self.model, self.optimizer = self.fabric.setup(self.network, optimizer)
+        self.loader: TopDownLoader = self.task.training_loader(
+            annotated_samples(self.dataset), self.fabric.device, self.fabric.global_rank, self.fabric.world_size
+        )
+        self.validated_epochs = 0
+        self.best: float | None = None
+        self.score: Score | None = None
+        if resumed is not None:
+            self._restore(resumed)
+        self.board = SummaryWriter(self.run_dir / "tensorboard", purge_step=self.step)
+        (self.run_dir / "recipe.json").write_text(recipe.to_json() + "\n")
+
+    @property
+    def step(self) -> int:
+        """Batches trained on since the start."""
+        return self.loader.step
+
+    def run(self) -> Score | None:
+        epochs = self.recipe.train.epochs
+        while self.step < epochs * len(self.loader) or self.validated_epochs < self._epochs_done():
+            # An epoch that was trained but not scored, because the run was killed in between, is scored first.
+            if self.validated_epochs == self._epochs_done():
+                self._train_epoch()
+                self._save(LAST)
+            self._validate()
+            self._save(LAST)
+        return self.score
+
+    def close(self) -> None:
+        self.loader.close()
+        self.board.close()
+
+    def _epochs_done(self) -> int:
+        return self.step // len(self.loader)
+
+    def _train_epoch(self) -> None:
+        train, batches = self.recipe.train, len(self.loader)
+        epoch = self._epochs_done()
+        self.model.train()
+        clock = EpochClock(self.loader)
+        loss = torch.zeros(())
+        label = f"epoch {epoch + 1}/{train.epochs}"
+        with SampleProgress(self.console, label, len(self.loader.samples), self.step % batches * train.batch_size) as bar:
+            for loss, samples in self._batches():
+                clock.count(samples)
+                bar.advance(samples, f"loss {float(loss):.2e}  waiting {clock.waiting:.0%}")
+                self.board.add_scalar("train/loss", float(loss), self.step)
+                if self.step % train.checkpoint_every_steps == 0 and self._at_optimizer_step():
+                    self._save(LAST)
+                    if train.keep_step_checkpoints:
+                        self._save(f"step-{self.step:08d}.ckpt")
+        self.board.add_scalar("train/instances_per_s", clock.rate, self.step)
+        self.board.add_scalar("train/waiting_for_data", clock.waiting, self.step)
+        self.console.print(
+            f"{label}  loss {float(loss):.2e}  {clock.rate:.0f} instances/s  "
+            f"waiting for data {clock.waiting:.1%}",
+            highlight=False,
+        )
+
+    def _batches(self) -> Iterator[tuple[Tensor, int]]:
+        """Trains on what is left of the epoch; yields each batch's loss and its number of samples."""
+        train = self.recipe.train
+        for batch in self.loader:
+            rate = learning_rate(self.recipe.optim, self.step - 1, len(self.loader), train.epochs)
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
+            steps_now = self._at_optimizer_step()
+            with self.fabric.no_backward_sync(self.model, enabled=not steps_now):
+                maps = self.model(self.task.network_input(batch.crops))
+                loss = self.task.loss(maps, self.network.outputs, batch)
+                self.fabric.backward(loss / train.accumulate)
+            if steps_now:
+                self.optimizer.step()
+                self.optimizer.zero_grad(set_to_none=True)
+            yield loss.detach(), int(batch.valid.sum())
+
+    def _at_optimizer_step(self) -> bool:
+        """Whether the gradients of the batches so far have all been used; always so at the end of an epoch."""
+        return self.step % len(self.loader) % self.recipe.train.accumulate == 0
+
+    def _validate(self) -> None:
+        epoch = self._epochs_done()
+        due = epoch % self.recipe.train.validate_every == 0 or epoch >= self.recipe.train.epochs
+        if self.val is not None and due:
+            samples = evaluation_samples(self.recipe, self.val)
+            with SampleProgress(self.console, "validation", len(samples)) as bar:
+                predictions = predict_split(
+                    self.task, self.model, self.network, samples, self.fabric.device, bar.advance
+                )
+            self.score = score_split(self.recipe, self.val, predictions)
+            for name, value in self.score.metrics.items():
+                self.board.add_scalar(f"val/{name}", value, self.step)
+            self.console.print(f"  {self.score.primary} {self.score.value:.4g} on {self.val.folder.uri}", highlight=False)
+        self.validated_epochs = epoch
+        if self.score is None or self.best is None or (due and self.score.value > self.best):
+            self.best = None if self.score is None else self.score.value
+            self._save(BEST)
+
+    def _checkpoint_to_resume(self) -> Checkpoint | None:
+        path = self.run_dir / LAST
+        if not path.exists():
+            return None
+        checkpoint = load_checkpoint(path)
+        require_same_run(checkpoint, self.recipe, self.dataset.manifest.digest(), path)
+        return checkpoint
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        self.network.load_state_dict(checkpoint.model)
+        self.optimizer.load_state_dict(checkpoint.optimizer)
+        self.loader.load_state_dict(checkpoint.loader)
+        self.validated_epochs, self.best = checkpoint.validated_epochs, checkpoint.best
+        torch.set_rng_state(checkpoint.rng_state.clone())  # a view of a larger storage crashes torch 2.13
+        epoch, position = divmod(self.step, len(self.loader))
+        self.console.print(f"resuming {self.run_dir} in epoch {epoch + 1} after {position} batches", highlight=False)
+
+    def _save(self, name: str) -> None:
+        checkpoint = Checkpoint(
+            model=self.network.state_dict(),
+            optimizer=self.optimizer.state_dict(),
+            loader=dict(self.loader.state_dict()),
+            step=self.step,
+            validated_epochs=self.validated_epochs,
+            best=self.best,
+            rng_state=torch.get_rng_state(),
+            recipe=self.recipe,
+            dataset_digest=self.dataset.manifest.digest(),
+            num_keypoints=self.dataset.skeleton.num_keypoints,
+        )
+        save_checkpoint(checkpoint, self.run_dir / name)
+
+
+def build_optimizer(config: OptimConfig, network: HeatmapNetwork) -> torch.optim.Optimizer:
+    kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+    return kinds[config.name](network.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+
+
+def _require_same_keypoints(train: ShardedDataset, val: ShardedDataset | None) -> None:
+    if val is not None and val.skeleton != train.skeleton:
+        raise ConfigError(f"data.train has {train.skeleton.name} keypoints, data.val has {val.skeleton.name}")

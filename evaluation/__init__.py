@@ -1,0 +1,1 @@
+"""Predictions to official scores. Imports only `pose` of posestream and knows no network."""

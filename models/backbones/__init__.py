@@ -1,0 +1,1 @@
+"""Feature extractors: crops (B, 3, H, W) → one feature map."""

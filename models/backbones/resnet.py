@@ -1,0 +1,115 @@
+"""ResNet (He et al., CVPR 2016) without its classifier, with torchvision's tensor names.
+
+The stride of a bottleneck sits on its 3x3 convolution, as in torchvision and in the public SimpleBaseline checkpoints.
+"""
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+
+def _conv3x3(inputs: int, outputs: int, stride: int) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False)
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions and a shortcut: (B, C_in, H, W) → (B, width, H/stride, W/stride)."""
+
+    expansion = 1
+
+    def __init__(self, inputs: int, width: int, stride: int, downsample: nn.Module | None) -> None:
+        super().__init__()
+        self.conv1 = _conv3x3(inputs, width, stride)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = _conv3x3(width, width, 1)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = downsample
+
+    def forward(self, x: Tensor) -> Tensor:
+        shortcut = x if self.downsample is None else self.downsample(x)
+        x = self.relu(self.bn1(self.conv1(x)))
+        return self.relu(self.bn2(self.conv2(x)) + shortcut)
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3, 1x1 convolutions and a shortcut: (B, C_in, H, W) → (B, 4·width, H/stride, W/stride)."""
+
+    expansion = 4
+
+    def __init__(self, inputs: int, width: int, stride: int, downsample: nn.Module | None) -> None:
+        super().__init__()
+        outputs = width * self.expansion
+        self.conv1 = nn.Conv2d(inputs, width, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = _conv3x3(width, width, stride)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.conv3 = nn.Conv2d(width, outputs, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(outputs)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = downsample
+
+    def forward(self, x: Tensor) -> Tensor:
+        shortcut = x if self.downsample is None else self.downsample(x)
+        x = self.relu(self.bn1(self.conv1(x)))
+        x = self.relu(self.bn2(self.conv2(x)))
+        return self.relu(self.bn3(self.conv3(x)) + shortcut)
+
+
+class ResNet(nn.Module):
+    """(B, 3, H, W) → (B, `channels`, H/32, W/32). `width` is the first stage's, 64 in every published network."""
+
+    stride = 32
+
+    def __init__(
+        self, block: type[BasicBlock] | type[Bottleneck], blocks_per_stage: tuple[int, int, int, int], width: int = 64
+    ) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
+        inputs = width
+        for stage, blocks in enumerate(blocks_per_stage):
+            outputs = width * 2**stage
+            self.add_module(f"layer{stage + 1}", _stage(block, inputs, outputs, blocks, stride=1 if stage == 0 else 2))
+            inputs = outputs * block.expansion
+        self.channels = inputs
+        self._initialise()
+
+    def _initialise(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        for stage in range(1, 5):
+            x = self.get_submodule(f"layer{stage}")(x)
+        return x
+
+
+def _stage(
+    block: type[BasicBlock] | type[Bottleneck], inputs: int, width: int, blocks: int, stride: int
+) -> nn.Sequential:
+    outputs = width * block.expansion
+    downsample = None
+    if stride != 1 or inputs != outputs:
+        downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False), nn.BatchNorm2d(outputs))
+    first = block(inputs, width, stride, downsample)
+    return nn.Sequential(first, *(block(outputs, width, 1, None) for _ in range(blocks - 1)))
+
+
+def _resnet(
+    block: type[BasicBlock] | type[Bottleneck], blocks_per_stage: tuple[int, int, int, int]
+) -> Callable[[int], ResNet]:
+    return lambda width: ResNet(block, blocks_per_stage, width)
+
+
+RESNETS: dict[str, Callable[[int], ResNet]] = {
+    "resnet18": _resnet(BasicBlock, (2, 2, 2, 2)),
+    "resnet34": _resnet(BasicBlock, (3, 4, 6, 3)),
+    "resnet50": _resnet(Bottleneck, (3, 4, 6, 3)),
+    "resnet101": _resnet(Bottleneck, (3, 4, 23, 3)),
+    "resnet152": _resnet(Bottleneck, (3, 8, 36, 3)),
+}

@@ -1,0 +1,53 @@
+"""Parameters and multiply-accumulates of a network, counted without running it."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from models.create import create_model
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Trainable parameters, and multiply-accumulates for one crop.
+
+    `macs` counts a transposed convolution on its input side, which is the work done; `macs_dense` on its output side,
+    as papers do (stride² times as much). Convolutions and linear layers count; biases, norms and activations do not.
+    """
+
+    params: int
+    macs: int
+    macs_dense: int
+
+
+def model_cost(name: str, num_keypoints: int, crop_size: tuple[int, int], **options: object) -> Cost:
+    """Cost of a model of `models.create_model` for crops of (height, width) px. Nothing is allocated or computed."""
+    with torch.device("meta"):
+        model = create_model(name, num_keypoints, **options).eval()
+        return network_cost(model, torch.empty(1, 3, *crop_size))
+
+
+def network_cost(model: nn.Module, crops: Tensor) -> Cost:
+    """Cost of any network for the given input (1, 3, H, W)."""
+    counts = {"macs": 0, "macs_dense": 0}
+
+    def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        if isinstance(module, nn.Linear):
+            counts["macs"] += inputs[0].numel() * module.out_features
+            counts["macs_dense"] += inputs[0].numel() * module.out_features
+        elif isinstance(module, nn.ConvTranspose2d):
+            counts["macs"] += inputs[0][0, 0].numel() * module.weight.numel()
+            counts["macs_dense"] += output[0, 0].numel() * module.weight.numel()
+        elif isinstance(module, nn.Conv2d):
+            counts["macs"] += output[0, 0].numel() * module.weight.numel()
+            counts["macs_dense"] += output[0, 0].numel() * module.weight.numel()
+
+    hooks = [module.register_forward_hook(count) for module in model.modules()]
+    try:
+        with torch.no_grad():
+            model(crops)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return Cost(sum(parameter.numel() for parameter in model.parameters()), counts["macs"], counts["macs_dense"])

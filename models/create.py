@@ -1,0 +1,47 @@
+"""Network names → networks."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from models.backbones.resnet import RESNETS
+from models.heads.deconvolution import DeconvolutionHead
+from models.heatmap_network import HeatmapNetwork, OutputMap
+
+
+def simple_baseline(
+    backbone: str, num_keypoints: int, width: int = 64, deconv_channels: tuple[int, ...] = (256, 256, 256)
+) -> HeatmapNetwork:
+    """SimpleBaseline: a ResNet and transposed convolutions; heatmaps at stride 4 with the default head.
+
+    Args:
+        width: channels of the ResNet's first stage.
+        deconv_channels: outputs of each transposed convolution.
+    """
+    resnet = RESNETS[backbone](width)
+    head = DeconvolutionHead(resnet.channels, num_keypoints, tuple(deconv_channels))
+    return HeatmapNetwork(resnet, head, (OutputMap("heatmaps", stride=resnet.stride / head.upsampling),))
+
+
+_MODELS: dict[str, Callable[..., HeatmapNetwork]] = {
+    f"simplebaseline_{backbone}": partial(simple_baseline, backbone) for backbone in RESNETS
+}
+
+
+def list_models() -> list[str]:
+    """Names that `create_model` takes."""
+    return list(_MODELS)
+
+
+def create_model(name: str, num_keypoints: int, **options: Any) -> HeatmapNetwork:
+    """Build a network with fresh weights.
+
+    Raises:
+        KeyError: unknown name; lists the known ones. TypeError: an option that this network does not have.
+    """
+    if name not in _MODELS:
+        raise KeyError(f"unknown model {name!r}; known: {', '.join(_MODELS)}")
+    try:
+        return _MODELS[name](num_keypoints=num_keypoints, **options)
+    except TypeError as error:
+        raise TypeError(f"{name}: {error}") from error

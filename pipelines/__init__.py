@@ -1,0 +1,1 @@
+"""Shards → augmented batches: epoch plan, reader, augmentation, the DALI graph, loaders."""

@@ -1,0 +1,1 @@
+"""Shared vocabulary: skeletons, crop geometry, heatmaps, drawing. Imports nothing else of posestream."""

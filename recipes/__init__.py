@@ -1,0 +1,32 @@
+"""One short Python file per experiment, each with a `recipe`, and how to find them by name or path."""
+
+import importlib.util
+from pathlib import Path
+
+from engine.config import ConfigError, Recipe
+
+_FOLDER = Path(__file__).parent
+
+
+def list_recipes() -> list[str]:
+    """Names of the recipes that come with posestream."""
+    return sorted(path.stem for path in _FOLDER.glob("*.py") if not path.stem.startswith("_"))
+
+
+def load_recipe(name_or_path: str) -> Recipe:
+    """The recipe of that name, or in that Python file (which is run).
+
+    Raises:
+        ConfigError: no such recipe (lists the known ones), or the file defines no `recipe`.
+    """
+    path = Path(name_or_path) if name_or_path.endswith(".py") else _FOLDER / f"{name_or_path}.py"
+    if not path.is_file() or (path.parent == _FOLDER and path.stem not in list_recipes()):
+        raise ConfigError(f"no recipe {name_or_path!r}; give a path to a .py file or one of: {', '.join(list_recipes())}")
+    spec = importlib.util.spec_from_file_location(f"recipe_{path.stem}", path)
+    assert spec is not None and spec.loader is not None  # it is an existing .py file
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    recipe = getattr(module, "recipe", None)
+    if not isinstance(recipe, Recipe):
+        raise ConfigError(f"{path} must define `recipe = Recipe(...)`, found {type(recipe).__name__}")
+    return recipe

@@ -1,0 +1,1 @@
+"""Raw datasets → tar shards with Arrow sidecars; opening, verifying and listing them."""

@@ -1,0 +1,152 @@
+"""COCO's person_keypoints_*.json, and image lists without annotations (test-dev)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from pose.skeletons import COCO_17, Skeleton
+from sharding.annotation_values import file_name, integer, number, numbers, read_annotation_file
+from sharding.records import AnnotationError, CrowdRegion, ImageRecord, InstanceRecord, RawDataset, Rejection
+
+
+def read_coco(annotations: Path) -> RawDataset:
+    """Read COCO keypoint annotations. Raises AnnotationError if the file as a whole is unusable."""
+    return read_coco_layout(annotations, "coco", COCO_17)
+
+
+def read_coco_layout(annotations: Path, dataset: str, skeleton: Skeleton) -> RawDataset:
+    """Read a file of COCO's structure with any skeleton. Images keep the file's order, instances too."""
+    content, digest = read_annotation_file(annotations)
+    if not isinstance(content, dict) or not isinstance(content.get("images"), list):
+        raise AnnotationError(f"{annotations} has no list 'images'; expected the layout of COCO's person_keypoints_*.json")
+    if not isinstance(content.get("annotations", []), list):
+        raise AnnotationError(f"{annotations}: 'annotations' must be a list, got {type(content['annotations']).__name__}")
+    rejections: list[Rejection] = []
+    images: dict[int, ImageRecord] = {}
+    for row in content["images"]:
+        try:
+            image = _image(row)
+            if image.image_id in images:
+                raise ValueError(f"duplicate image id {image.image_id}, first used by {images[image.image_id].file_name}")
+            images[image.image_id] = image
+        except ValueError as error:
+            rejections.append(_rejection("image", row, annotations, error))
+    _attach_instances(content, images, skeleton, annotations, rejections)
+    return RawDataset(dataset, skeleton, annotations, digest, list(images.values()), rejections)
+
+
+def _rejection(kind: str, row: Any, annotations: Path, error: ValueError) -> Rejection:
+    known = row if isinstance(row, dict) else {}
+    return Rejection(kind, str(known.get("file_name", annotations.name)), known.get("id"), str(error))
+
+
+def _image(row: Any) -> ImageRecord:
+    if not isinstance(row, dict):
+        raise ValueError(f"an image must be an object, got {row!r}")
+    crowd_index = row.get("crowdIndex")
+    return ImageRecord(
+        image_id=integer(row.get("id"), "image id"),
+        file_name=file_name(row.get("file_name")),
+        width=integer(row["width"], "width") if row.get("width") is not None else None,
+        height=integer(row["height"], "height") if row.get("height") is not None else None,
+        crowd_index=None if crowd_index is None else number(crowd_index, "crowdIndex"),
+    )
+
+
+def _attach_instances(
+    content: dict[str, Any],
+    images: dict[int, ImageRecord],
+    skeleton: Skeleton,
+    annotations: Path,
+    rejections: list[Rejection],
+) -> None:
+    persons = _person_categories(content)
+    seen: set[int] = set()
+    for row in content.get("annotations", []):
+        try:
+            instance, image = _instance(row, images, skeleton, persons)
+            if instance.instance_id in seen:
+                raise ValueError(f"duplicate annotation id {instance.instance_id}")
+            image.crowd_regions.extend(_crowd_region(row, instance, image))
+        except ValueError as error:
+            rejections.append(_rejection("annotation", row, annotations, error))
+        else:
+            seen.add(instance.instance_id)
+            image.instances.append(instance)
+
+
+def _person_categories(content: dict[str, Any]) -> set[Any]:
+    categories = content.get("categories")
+    rows = categories if isinstance(categories, list) else []
+    return {row.get("id") for row in rows if isinstance(row, dict) and row.get("name") == "person"} or {1}
+
+
+def _instance(
+    row: Any, images: dict[int, ImageRecord], skeleton: Skeleton, persons: set[Any]
+) -> tuple[InstanceRecord, ImageRecord]:
+    if not isinstance(row, dict):
+        raise ValueError(f"an annotation must be an object, got {row!r}")
+    if row.get("category_id", 1) not in persons:
+        raise ValueError(f"category {row.get('category_id')!r} is not a person")
+    image_id = integer(row.get("image_id"), "image_id")
+    if image_id not in images:
+        raise ValueError(f"image_id {image_id} is not among the file's images")
+    iscrowd = integer(row.get("iscrowd", 0), "iscrowd")
+    if iscrowd not in (0, 1):
+        raise ValueError(f"iscrowd must be 0 or 1, got {iscrowd}")
+    keypoints = _keypoints(row, skeleton)
+    labelled = int((keypoints[:, 2] > 0).sum())
+    x, y, width, height = numbers(row.get("bbox"), 4, "bbox").tolist()
+    instance = InstanceRecord(
+        instance_id=integer(row.get("id"), "annotation id"),
+        box_xywh=(x, y, max(width, 0.0), max(height, 0.0)),
+        keypoints=keypoints,
+        num_keypoints=integer(row.get("num_keypoints", labelled), "num_keypoints"),
+        area=None if row.get("area") is None else number(row["area"], "area"),
+        iscrowd=iscrowd,
+    )
+    return instance, images[image_id]
+
+
+def _keypoints(row: dict[str, Any], skeleton: Skeleton) -> np.ndarray:
+    if "keypoints" not in row:
+        return np.zeros((skeleton.num_keypoints, 3))
+    keypoints = numbers(row["keypoints"], 3 * skeleton.num_keypoints, "keypoints").reshape(-1, 3)
+    if not np.isin(keypoints[:, 2], (0, 1, 2)).all():
+        raise ValueError(f"visibility must be 0, 1 or 2, got {sorted(set(keypoints[:, 2].tolist()))}")
+    return keypoints
+
+
+def _crowd_region(row: dict[str, Any], instance: InstanceRecord, image: ImageRecord) -> Iterator[CrowdRegion]:
+    """The mask of a crowd or of a person without keypoints, which bottom-up training leaves out of its loss."""
+    segmentation = row.get("segmentation")
+    if not segmentation or (not instance.iscrowd and instance.num_keypoints > 0):
+        return
+    try:
+        counts, height, width = _run_lengths(segmentation, image)
+    except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
+        raise ValueError(f"segmentation cannot be read: {error}") from error
+    yield CrowdRegion(instance.instance_id, instance.iscrowd, height, width, counts)
+
+
+def _run_lengths(segmentation: Any, image: ImageRecord) -> tuple[str, int, int]:
+    if isinstance(segmentation, list):
+        if image.height is None or image.width is None:
+            raise ValueError("polygons need the image's width and height")
+        polygons = [[number(value, "segmentation") for value in polygon] for polygon in segmentation]
+        if any(len(polygon) < 6 or len(polygon) % 2 for polygon in polygons):
+            raise ValueError("a polygon needs at least three points")
+        code = coco_mask.merge(coco_mask.frPyObjects(polygons, image.height, image.width))
+    else:
+        height, width = (integer(value, "segmentation size") for value in segmentation["size"])
+        code = {"size": [height, width], "counts": segmentation["counts"]}
+        if isinstance(code["counts"], list):
+            lengths = [integer(value, "segmentation counts") for value in code["counts"]]
+            if sum(lengths) != height * width:
+                raise ValueError(f"counts cover {sum(lengths)} pixels, the mask has {height * width}")
+            code = coco_mask.frPyObjects({"size": [height, width], "counts": lengths}, height, width)
+    counts = code["counts"]
+    return counts.decode("ascii") if isinstance(counts, bytes) else str(counts), *code["size"]

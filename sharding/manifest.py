@@ -1,0 +1,78 @@
+"""manifest.json: what a sharded split consists of. It is written last; without it a folder is not a dataset."""
+
+import hashlib
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pose.skeletons import Skeleton, get_skeleton
+from sharding.schema import SCHEMA_VERSION
+from sharding.storage import Folder
+
+MANIFEST = "manifest.json"
+
+
+class NotADatasetError(ValueError):
+    """A folder that holds no readable manifest."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ShardInfo(_Frozen):
+    """One tar and its sidecar: file names, counts, bytes, sha256."""
+
+    tar: str
+    sidecar: str
+    images: int
+    instances: int
+    tar_bytes: int
+    tar_sha256: str
+    sidecar_bytes: int
+    sidecar_sha256: str
+
+
+class Manifest(_Frozen):
+    schema_version: int
+    dataset: str
+    split: str
+    skeleton: str
+    images: int
+    instances: int
+    rejected: int
+    annotations_file: str
+    annotations_sha256: str
+    notes: list[str]
+    shards: list[ShardInfo]
+
+    def digest(self) -> str:
+        """A sha256 that changes whenever any picture or annotation of the split changes."""
+        return hashlib.sha256(self.to_json()).hexdigest()
+
+    def to_json(self) -> bytes:
+        return (self.model_dump_json(indent=1) + "\n").encode()
+
+    @property
+    def skeleton_definition(self) -> Skeleton:
+        return get_skeleton(self.skeleton)
+
+
+def read_manifest(folder: Folder) -> Manifest:
+    """The manifest of a split. Raises NotADatasetError that says what is missing or wrong."""
+    if not folder.exists(MANIFEST):
+        raise NotADatasetError(
+            f"{folder.location(MANIFEST)} does not exist: the folder is not a sharded split, or its conversion did not "
+            "finish (run the same `posestream convert` command again to resume it)"
+        )
+    try:
+        manifest = Manifest.model_validate_json(folder.read(MANIFEST))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"])) or "the file"
+        raise NotADatasetError(f"{folder.location(MANIFEST)}: {key}: {first['msg']}; convert the split again") from error
+    if manifest.schema_version != SCHEMA_VERSION:
+        raise NotADatasetError(
+            f"{folder.location(MANIFEST)} has schema version {manifest.schema_version}, this posestream reads "
+            f"{SCHEMA_VERSION}; convert the split again"
+        )
+    return manifest
