@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from engine.config import ConfigError, Recipe, leaves, parse_recipe
+from pose.errors import UserError
 
 _FORMAT = 1
 
@@ -20,7 +21,7 @@ _FREE_TO_CHANGE = (
 )  # fmt: skip
 
 
-class CheckpointError(ValueError):
+class CheckpointError(UserError, ValueError):
     """A checkpoint that cannot be used; the message names the file, what is wrong and what to do."""
 
 

@@ -11,12 +11,13 @@ from pydantic import ValidationError
 from pipelines.augmentation import Augmentation
 from pipelines.plan import Shuffle
 from pose.crop import CropConvention
+from pose.errors import UserError
 from pose.heatmaps import Decoding, Encoding
 
 Size = tuple[PositiveInt, PositiveInt]
 
 
-class ConfigError(ValueError):
+class ConfigError(UserError, ValueError):
     """A setting that does not exist or a value that it cannot take; the message lists what is valid."""
 
 

@@ -6,10 +6,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from pose.errors import UserError
+
 _CLASSIFIER = ("fc.weight", "fc.bias")
 
 
-class WeightsError(ValueError):
+class WeightsError(UserError, ValueError):
     """A weights file that does not fit; the message names the file and the tensors left over or missing."""
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
+from pose.errors import UserError
 from sharding.image_check import CheckedImage, UnusableImageError, read_image
 from sharding.manifest import MANIFEST, Manifest, ShardInfo, read_manifest
 from sharding.records import ImageRecord, RawDataset, Rejection
@@ -26,7 +27,7 @@ REJECTS = "rejects.jsonl"
 _WORK = ".conversion"  # holds the lock, unfinished files, and one state file per finished shard
 
 
-class ConversionError(RuntimeError):
+class ConversionError(UserError, RuntimeError):
     """A conversion that cannot go on; the message says why and what to do."""
 
 

@@ -10,12 +10,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pose.errors import UserError
 from pose.skeletons import Skeleton
 from sharding.manifest import Manifest, ShardInfo, read_manifest
 from sharding.storage import Folder, open_folder
 
 
-class BrokenShardError(ValueError):
+class BrokenShardError(UserError, ValueError):
     """A shard whose content disagrees with its sidecar or manifest. The message names shard and key."""
 
 

@@ -4,6 +4,7 @@ import hashlib
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from pose.errors import UserError
 from pose.skeletons import Skeleton, get_skeleton
 from sharding.schema import SCHEMA_VERSION
 from sharding.storage import Folder
@@ -11,7 +12,7 @@ from sharding.storage import Folder
 MANIFEST = "manifest.json"
 
 
-class NotADatasetError(ValueError):
+class NotADatasetError(UserError, ValueError):
     """A folder that holds no readable manifest."""
 
 

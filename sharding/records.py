@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pose.errors import UserError
 from pose.skeletons import Skeleton
 
 
-class AnnotationError(ValueError):
+class AnnotationError(UserError, ValueError):
     """An annotation file that cannot be read at all. The message names the file, what is wrong and what is expected."""
 
 

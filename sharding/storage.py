@@ -11,8 +11,10 @@ from typing import BinaryIO
 import pyarrow as pa
 from pyarrow import fs as arrow_fs
 
+from pose.errors import UserError
 
-class StorageError(OSError):
+
+class StorageError(UserError, OSError):
     """A URI that cannot be opened; the message names it and the cause."""
 
 

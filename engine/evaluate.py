@@ -1,0 +1,105 @@
+"""Evaluation of a checkpoint: the official score, its files, and a report with pictures."""
+
+import json
+import platform
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+
+from engine.checkpoint import CheckpointError, load_checkpoint
+from engine.config import ConfigError, Recipe
+from engine.inference import evaluation_samples, predict_split, score_split
+from engine.pictures import prediction_pictures
+from engine.progress import SampleProgress
+from engine.topdown import TopDownTask
+from engine.train import make_fabric
+from evaluation.mpii import write_pred_mat
+from evaluation.predictions import Predictions
+from evaluation.report import report_html
+from evaluation.score import Score
+from pose.drawing import encode_picture
+from sharding.dataset import ShardedDataset, open_dataset
+from sharding.ground_truth import ground_truth
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A network's answers on a split and their score; `weights` says where its weights come from."""
+
+    recipe: Recipe
+    dataset: ShardedDataset
+    weights: str
+    predictions: Predictions
+    score: Score
+
+
+def evaluate_checkpoint(recipe: Recipe, checkpoint: Path | None, console: Console) -> Evaluated:
+    """Score a checkpoint, or the recipe's untrained network if there is none, on the recipe's validation split.
+
+    Raises:
+        ConfigError: the recipe lacks a validation split. CheckpointError: the checkpoint does not fit the recipe.
+    """
+    if recipe.data.val is None:
+        raise ConfigError("data.val is not set; give the split to evaluate on, e.g. data.val=/data/coco/val2017")
+    dataset = open_dataset(recipe.data.val)
+    task = TopDownTask(recipe, dataset.skeleton)
+    network = task.build_model(pretrained=False)
+    if checkpoint is not None:
+        try:
+            network.load_state_dict(load_checkpoint(checkpoint).model)
+        except RuntimeError as error:
+            raise CheckpointError(f"{checkpoint} holds another network than recipe {recipe.name}: {error}") from error
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    fabric = make_fabric(recipe)
+    model = fabric.setup(network)
+    samples = evaluation_samples(recipe, dataset)
+    label = "untrained network" if checkpoint is None else checkpoint.name
+    with SampleProgress(console, f"evaluating {label}", len(samples)) as bar:
+        predictions = predict_split(task, model, network, samples, fabric.device, bar.advance)
+    score = score_split(recipe, dataset, predictions)
+    return Evaluated(recipe, dataset, "untrained" if checkpoint is None else str(checkpoint), predictions, score)
+
+
+def write_evaluation(evaluated: Evaluated, out: Path, compared: dict[str, Score] | None = None) -> None:
+    """Write metrics.json, results.json in the benchmark's submission layout (MPII: also pred.mat), and report.html.
+
+    Args:
+        compared: more named scores for the report's table.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    dataset, score = evaluated.dataset, evaluated.score
+    metrics = {name: value if np.isfinite(value) else None for name, value in score.metrics.items()}
+    facts = _facts(evaluated)
+    content = {"primary": score.primary, "metrics": metrics, "notes": score.notes, **facts}
+    (out / "metrics.json").write_text(json.dumps(content, indent=1) + "\n")
+    (out / "results.json").write_text(json.dumps(score.results) + "\n")
+    if dataset.manifest.dataset == "mpii":
+        write_pred_mat(out / "pred.mat", ground_truth(dataset), evaluated.predictions)
+    pictures = (
+        (name, encode_picture(annotated, ".jpg"), encode_picture(predicted, ".jpg"))
+        for name, annotated, predicted in prediction_pictures(dataset, evaluated.predictions)
+    )
+    title = f"{evaluated.recipe.name} on {dataset.manifest.dataset} {dataset.manifest.split}"
+    scores = {Path(evaluated.weights).name: score} | (compared or {})
+    (out / "report.html").write_text(report_html(title, scores, facts, pictures), encoding="utf-8")
+
+
+def _facts(evaluated: Evaluated) -> dict[str, str]:
+    recipe, dataset = evaluated.recipe, evaluated.dataset
+    return {
+        "recipe": recipe.name,
+        "model": recipe.model.name,
+        "weights": evaluated.weights,
+        "split": dataset.folder.uri,
+        "dataset digest": dataset.manifest.digest(),
+        "boxes": recipe.evaluate.detections or "ground truth",
+        "flip test": str(recipe.evaluate.flip_test),
+        "posestream": version("posestream"),
+        "torch": torch.__version__,
+        "DALI": version("nvidia-dali-cuda120"),
+        "python": platform.python_version(),
+    }

@@ -1,0 +1,71 @@
+"""Skeletons drawn on pictures: arrays in, arrays out."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pose.skeletons import Skeleton
+
+Picture = NDArray[np.uint8]
+Color = tuple[int, int, int]
+
+LEFT, RIGHT, MIDDLE = (66, 165, 245), (255, 112, 67), (102, 187, 106)  # RGB
+_SUBPIXEL_BITS = 4
+
+
+def draw_skeleton(
+    picture: Picture, keypoints: NDArray[np.floating], shown: NDArray[np.bool_], skeleton: Skeleton, thickness: int = 2
+) -> Picture:
+    """A copy of a picture (H, W, 3), RGB, with one person's limbs and keypoints.
+
+    Args:
+        keypoints: (K, 2), px of this picture.
+        shown: (K,), which of them to draw; a limb needs both ends.
+    """
+    drawn = picture.copy()
+    for start, end in skeleton.limbs:
+        if shown[start] and shown[end]:
+            color = _color(skeleton, end) if _color(skeleton, start) == MIDDLE else _color(skeleton, start)
+            cv2.line(drawn, _fixed(keypoints[start]), _fixed(keypoints[end]), color, thickness, cv2.LINE_AA, _SUBPIXEL_BITS)
+    radius = (thickness + 1) << _SUBPIXEL_BITS
+    for k in np.flatnonzero(shown):
+        cv2.circle(drawn, _fixed(keypoints[k]), radius, (255, 255, 255), -1, cv2.LINE_AA, _SUBPIXEL_BITS)
+        inner = thickness << _SUBPIXEL_BITS
+        cv2.circle(drawn, _fixed(keypoints[k]), inner, _color(skeleton, int(k)), -1, cv2.LINE_AA, _SUBPIXEL_BITS)
+    return drawn
+
+
+def tile(pictures: list[Picture], columns: int, gap: int = 4) -> Picture:
+    """Pictures of one size (H, W, 3) side by side in rows, on white."""
+    height, width = pictures[0].shape[:2]
+    rows = -(-len(pictures) // columns)
+    sheet = np.full((rows * (height + gap) + gap, columns * (width + gap) + gap, 3), 255, dtype=np.uint8)
+    for number, picture in enumerate(pictures):
+        row, column = divmod(number, columns)
+        top, left = gap + row * (height + gap), gap + column * (width + gap)
+        sheet[top : top + height, left : left + width] = picture
+    return sheet
+
+
+def encode_picture(picture: Picture, extension: str) -> bytes:
+    """An RGB picture as the bytes of a ".png" or ".jpg" file. Raises ValueError for another extension."""
+    if extension.lower() not in (".png", ".jpg", ".jpeg"):
+        raise ValueError(f"pictures are written as .png or .jpg, got {extension!r}")
+    return cv2.imencode(extension, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes()
+
+
+def decode_picture(data: NDArray[np.uint8]) -> Picture:
+    """Encoded bytes → (H, W, 3) RGB, EXIF orientation ignored as everywhere."""
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    return cv2.cvtColor(cv2.imdecode(data, flags), cv2.COLOR_BGR2RGB)
+
+
+def _color(skeleton: Skeleton, keypoint: int) -> Color:
+    name = skeleton.keypoint_names[keypoint]
+    return LEFT if name.startswith("left_") else RIGHT if name.startswith("right_") else MIDDLE
+
+
+def _fixed(point: NDArray[np.floating]) -> tuple[int, int]:
+    """OpenCV draws between pixels when given fixed-point numbers; far-off points are brought into its range."""
+    x, y = np.clip(np.round(np.asarray(point, dtype=np.float64) * (1 << _SUBPIXEL_BITS)), -(2**24), 2**24)
+    return int(x), int(y)

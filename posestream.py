@@ -1,0 +1,370 @@
+"""The command line: one function per command. Heavy imports happen inside, so that --help is instant."""
+
+import importlib.util
+import json
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_PACKAGES = ("pose", "sharding", "pipelines", "models", "evaluation", "engine", "recipes")
+_SIZES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+_FINISHED_WITH_REFUSALS = 3
+
+app = typer.Typer(
+    help="2-D human pose estimation whose data pipeline comes first.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+
+Overrides = Annotated[
+    list[str] | None, typer.Argument(metavar="[KEY=VALUE]…", help="Settings of the recipe, e.g. optim.lr=5e-4")
+]
+
+
+@app.command()
+def convert(
+    dataset: Annotated[str, typer.Argument(help="coco, mpii or crowdpose")],
+    images: Annotated[Path, typer.Option(help="Folder that the annotations' file names are relative to")],
+    annotations: Annotated[Path, typer.Option(help="Raw annotation file (.json; for mpii also the release .mat)")],
+    out: Annotated[str, typer.Option(help="Where to write the split: a folder or a URI such as s3://bucket/coco/val")],
+    split: Annotated[str | None, typer.Option(help="Name of the split  [default: the last part of --out]")] = None,
+    shard_size: Annotated[str, typer.Option(help="Largest size of a tar")] = "256MB",
+    workers: Annotated[int | None, typer.Option(min=1, help="Readers  [default: all cores]")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first thing that has to be refused")] = False,
+    check_images: Annotated[bool, typer.Option(help="Decode every picture once to find damaged files")] = True,
+) -> None:
+    """Convert a raw split to tar shards with Arrow sidecars.
+
+    What cannot be used is listed in rejects.jsonl with its reason. Exit status: 0 everything was converted,
+    3 finished but something was refused, 1 stopped. Killed, the same command goes on where it was.
+
+    Example: `posestream convert coco --images val2017 --annotations annotations/person_keypoints_val2017.json
+    --out /data/coco/val2017`
+    """
+    from sharding.convert import REJECTS, ConversionSettings
+    from sharding.convert import convert as convert_split
+    from sharding.storage import open_folder
+
+    if not images.is_dir():
+        raise typer.BadParameter(f"{images} is not a folder", param_hint="--images")
+    folder = open_folder(out)
+    settings = ConversionSettings(
+        images, split or folder.name, _bytes(shard_size), workers or os.cpu_count() or 1, strict, check_images
+    )
+    raw = _read_raw(dataset, annotations, settings.split)
+    with _progress("converting", len(raw.images), "images") as bar:
+        manifest = convert_split(raw, folder, settings, bar.advance)
+    for note in manifest.notes:
+        _console().print(f"note: {note}", markup=False, highlight=False)
+    refused = f"{manifest.rejected} refused, see {folder.location(REJECTS)}" if manifest.rejected else "nothing refused"
+    _console().print(
+        f"{folder.uri}: {manifest.images} images, {manifest.instances} instances in {len(manifest.shards)} shards; "
+        f"{refused}",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+    if manifest.rejected:
+        raise typer.Exit(_FINISHED_WITH_REFUSALS)
+
+
+@app.command()
+def synth(
+    layout: Annotated[str, typer.Argument(help="coco, mpii or crowdpose")],
+    out: Annotated[Path, typer.Option(help="Folder to write to")],
+    images: Annotated[int, typer.Option(min=1, help="How many pictures")] = 300,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same pictures")] = 0,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes  [default: all cores]")] = None,
+) -> None:
+    """Render photographs of synthetic people in a benchmark's own raw layout.
+
+    Example: `posestream synth coco --out /tmp/people --images 300 --seed 0`
+    """
+    from sharding.synthetic import write_dataset
+
+    _require_dataset(layout)
+    with _progress("rendering", images, "images") as bar:
+        files = write_dataset(layout, out, images, seed, workers or os.cpu_count() or 1, bar.advance)
+    _console().print(
+        f"{images} pictures in {files.images}; next:\n"
+        f"posestream convert {layout} --images {files.images} --annotations {files.annotations} --out SHARDS",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+@app.command()
+def inspect(
+    uri: Annotated[str, typer.Argument(help="A sharded split")],
+    sheet: Annotated[Path | None, typer.Option(help="Draw augmented crops with skeletons to this .png or .jpg")] = None,
+    recipe: Annotated[str, typer.Option(help="Recipe whose crops and augmentation --sheet shows")] = "",
+    settings: Overrides = None,
+) -> None:
+    """Show counts, keypoint statistics and shard sizes; with --sheet, draw what a network will see.
+
+    Example: `posestream inspect /data/coco/val2017 --sheet crops.png augmentation.rotation_factor=80`
+    """
+    from sharding.dataset import open_dataset
+    from sharding.statistics import statistics
+
+    dataset = open_dataset(uri)
+    _print_statistics(dataset, statistics(dataset))
+    if sheet is not None:
+        from engine.config import override
+        from engine.pictures import crop_sheet
+        from pose.drawing import encode_picture
+        from recipes import load_recipe
+
+        name = recipe or _RECIPE_OF_DATASET[dataset.manifest.dataset]
+        picture = crop_sheet(override(load_recipe(name), settings or []), dataset)
+        sheet.write_bytes(encode_picture(picture, sheet.suffix))
+        _console().print(f"crops of recipe {name}: {sheet}", markup=False, highlight=False)
+
+
+@app.command()
+def verify(uri: Annotated[str, typer.Argument(help="A sharded split")]) -> None:
+    """Check sizes, checksums, and every sidecar row against its tar. Exit status 1 if anything is wrong.
+
+    Example: `posestream verify s3://bucket/coco/val2017`
+    """
+    from sharding.manifest import read_manifest
+    from sharding.storage import open_folder
+    from sharding.verify import verify as verify_split
+
+    folder = open_folder(uri)
+    manifest = read_manifest(folder)
+    with _progress("verifying", len(manifest.shards), "shards") as bar:
+        problems = verify_split(folder, lambda shard: bar.advance(1))
+    for problem in problems:
+        _console().print(problem, markup=False, highlight=False, soft_wrap=True)
+    if problems:
+        _console().print(f"{len(problems)} problems in {uri}", markup=False, highlight=False)
+        raise typer.Exit(1)
+    _console().print(
+        f"{uri}: {len(manifest.shards)} shards, {manifest.images} images, all intact", markup=False, highlight=False
+    )
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="A recipe's name, or a path to a .py file that defines one")],
+    settings: Overrides = None,
+) -> None:
+    """Train a recipe; a run folder that holds a checkpoint of it is resumed.
+
+    Example: `posestream train simplebaseline_resnet50_coco_256x192 data.train=/data/coco/train2017
+    data.val=/data/coco/val2017 model.backbone_weights=resnet50.pth`
+    """
+    from engine.config import override
+    from engine.train import train as train_recipe
+    from recipes import load_recipe
+
+    result = train_recipe(override(load_recipe(recipe), settings or []), _console())
+    _console().print(f"{result.steps} batches; best: {result.best}, last: {result.last}", markup=False, highlight=False)
+
+
+@app.command()
+def evaluate(
+    recipe: Annotated[str, typer.Argument(help="A recipe's name, or a path to a .py file that defines one")],
+    checkpoint: Annotated[Path, typer.Option(help="A .ckpt file of a training run")],
+    settings: Overrides = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the results  [default: evaluation/ in the run]")] = None,
+) -> None:
+    """Score a checkpoint with the benchmark's official evaluator on the recipe's data.val.
+
+    Writes metrics.json, results.json (submission layout) and report.html.
+
+    Example: `posestream evaluate simplebaseline_resnet50_coco_256x192 --checkpoint best.ckpt
+    data.val=/data/coco/val2017 evaluate.detections=person_detections_val2017.json`
+    """
+    from engine.config import override
+    from engine.evaluate import evaluate_checkpoint, write_evaluation
+    from evaluation.table import score_table
+    from recipes import load_recipe
+
+    evaluated = evaluate_checkpoint(override(load_recipe(recipe), settings or []), checkpoint, _console())
+    folder = out or checkpoint.parent / "evaluation"
+    write_evaluation(evaluated, folder)
+    _console().print(score_table({checkpoint.name: evaluated.score}))
+    for note in evaluated.score.notes:
+        _console().print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
+    _console().print(f"metrics.json, results.json, report.html: {folder}", markup=False, highlight=False)
+
+
+@app.command()
+def models(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")] = False,
+    keypoints: Annotated[int, typer.Option(min=1, help="Number of keypoints")] = 17,
+    crop: Annotated[str, typer.Option(help="HEIGHTxWIDTH of the crop, px")] = "256x192",
+) -> None:
+    """List networks with parameters and multiply-accumulates.
+
+    `macs` counts transposed convolutions on their input side (the work done), `macs_dense` on their output side (as
+    papers do).
+
+    Example: `posestream models --json`
+    """
+    from models import list_models
+    from models.cost import model_cost
+
+    match = re.fullmatch(r"(\d+)x(\d+)", crop)
+    if match is None:
+        raise typer.BadParameter(f"expected HEIGHTxWIDTH such as 256x192, got {crop!r}", param_hint="--crop")
+    size = (int(match[1]), int(match[2]))
+    costs = {name: model_cost(name, keypoints, size) for name in list_models()}
+    if as_json:
+        rows = [{"name": name, **vars(cost), "crop_size": size, "num_keypoints": keypoints} for name, cost in costs.items()]
+        print(json.dumps(rows, indent=1))
+        return
+    from rich.table import Table
+
+    table = Table("name", title=f"{keypoints} keypoints, {crop} px")
+    for column in ("params", "macs", "macs_dense"):
+        table.add_column(column, justify="right")
+    for name, cost in costs.items():
+        table.add_row(name, f"{cost.params:,}", f"{cost.macs:,}", f"{cost.macs_dense:,}")
+    _console().print(table)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder to write to; a finished step in it is not done again")] = Path("runs/demo"),
+    images: Annotated[int, typer.Option(min=4, help="Training pictures to render")] = 600,
+    settings: Overrides = None,
+) -> None:
+    """The whole path on synthetic people: render, convert, train, score, report. Needs no data and no GPU.
+
+    Example: `posestream demo --out runs/demo`
+    """
+    from engine.config import override
+    from engine.evaluate import evaluate_checkpoint, write_evaluation
+    from engine.train import train as train_recipe
+    from evaluation.table import score_table
+    from recipes import load_recipe
+
+    for name, count, seed in (("train", images, 0), ("val", max(images // 6, 2), 1)):
+        raw = out / "raw" / name
+        if not (out / "shards" / name / "manifest.json").exists():
+            synth("coco", raw, count, seed, None)
+        convert("coco", raw / "images", raw / "annotations" / "person_keypoints.json", str(out / "shards" / name))
+    defaults = [f"data.{name}={out / 'shards' / name}" for name in ("train", "val")] + [f"run_dir={out / 'run'}"]
+    recipe = override(load_recipe("demo_synthetic"), defaults + (settings or []))
+    inspect(str(out / "shards" / "train"), out / "crops.png", "demo_synthetic")
+    result = train_recipe(recipe, _console())
+    untrained = evaluate_checkpoint(recipe, None, _console()).score
+    trained = evaluate_checkpoint(recipe, result.best, _console())
+    write_evaluation(trained, out, compared={"untrained": untrained})
+    _console().print(score_table({"trained": trained.score, "untrained": untrained}))
+    _console().print(
+        f"AP {100 * trained.score.value:.1f} after {result.seconds:.0f} s of training, {100 * untrained.value:.1f} "
+        f"untrained.\nLook at {out / 'report.html'} (answers) and {out / 'crops.png'} (what the network saw).",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+_RECIPE_OF_DATASET = {
+    "coco": "simplebaseline_resnet50_coco_256x192",
+    "mpii": "simplebaseline_resnet50_mpii_256x256",
+    "crowdpose": "simplebaseline_resnet50_crowdpose_256x192",
+}
+
+
+def _read_raw(dataset: str, annotations: Path, split: str):  # type: ignore[no-untyped-def]
+    from sharding.coco import read_coco
+    from sharding.crowdpose import read_crowdpose
+    from sharding.mpii import read_mpii
+
+    _require_dataset(dataset)
+    if dataset == "mpii":
+        return read_mpii(annotations, split)
+    return {"coco": read_coco, "crowdpose": read_crowdpose}[dataset](annotations)
+
+
+def _require_dataset(name: str) -> None:
+    if name not in _RECIPE_OF_DATASET:
+        raise typer.BadParameter(f"{name!r} is none of {', '.join(_RECIPE_OF_DATASET)}", param_hint="dataset")
+
+
+def _bytes(text: str) -> int:
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", text)
+    unit = (match[2].upper() or "B") if match else ""
+    if match is None or unit not in _SIZES:
+        raise typer.BadParameter(f"expected a size such as 256MB, got {text!r}", param_hint="--shard-size")
+    return int(float(match[1]) * _SIZES[unit])
+
+
+def _print_statistics(dataset, counts) -> None:  # type: ignore[no-untyped-def]
+    from rich.table import Table
+
+    manifest, console = dataset.manifest, _console()
+    facts = Table(title=dataset.folder.uri, show_header=False)
+    for name, value in (
+        ("dataset", f"{manifest.dataset} {manifest.split}, {manifest.skeleton}"),
+        ("images", f"{counts.images}, {counts.empty_images} without instances"),
+        ("instances", f"{counts.instances}, {counts.instances_per_image:.2f} per image"),
+        ("trainable", f"{counts.trainable}; {counts.without_keypoints} without keypoints, {counts.crowds} crowds"),
+        ("keypoints", f"{counts.keypoints_per_instance:.1f} labelled per trainable instance"),
+        ("box height", f"median {counts.median_box_height:.0f} px"),
+        ("crowd index", "–" if counts.crowd_index is None else "min {:.2f}, median {:.2f}, max {:.2f}".format(*counts.crowd_index)),
+        ("refused", f"{manifest.rejected} at conversion"),
+        ("digest", manifest.digest()),
+    ):
+        facts.add_row(name, value)
+    keypoints = Table("keypoint", "labelled", "of these hidden")
+    for row in counts.keypoints:
+        keypoints.add_row(row.name, f"{row.labelled:.1%}", f"{row.hidden:.1%}")
+    shards = Table("shard", "images", "instances", "MB")
+    for shard in manifest.shards:
+        shards.add_row(shard.tar, str(shard.images), str(shard.instances), f"{shard.tar_bytes / 1e6:.1f}")
+    for table in (facts, keypoints, shards):
+        console.print(table)
+
+
+def _progress(label: str, total: int, unit: str):  # type: ignore[no-untyped-def]
+    from engine.progress import SampleProgress
+
+    return SampleProgress(_console(), label, total, unit=unit)
+
+
+def _console():  # type: ignore[no-untyped-def]
+    from rich.console import Console
+
+    return Console()
+
+
+def _require_own_packages() -> None:
+    """In an editable install a foreign top-level `models` in site-packages would win over ours."""
+    root = Path(__file__).resolve().parent
+    for name in _PACKAGES:
+        spec = importlib.util.find_spec(name)
+        found = Path(spec.origin).resolve() if spec is not None and spec.origin is not None else None
+        if found is None or root not in found.parents:
+            sys.exit(
+                f"posestream: the package {name!r} comes from {found}, not from {root}; "
+                "uninstall what brings it, or run from the checkout"
+            )
+
+
+def main() -> None:
+    """Entry point: errors that a user can mend are printed without a traceback."""
+    _require_own_packages()
+    from pose.errors import UserError
+
+    try:
+        app()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
