@@ -49,6 +49,7 @@ def convert(
     """
     from sharding.convert import REJECTS, ConversionSettings
     from sharding.convert import convert as convert_split
+    from sharding.raw import read_raw
     from sharding.storage import open_folder
 
     if not images.is_dir():
@@ -57,7 +58,8 @@ def convert(
     settings = ConversionSettings(
         images, split or folder.name, _bytes(shard_size), workers or os.cpu_count() or 1, strict, check_images
     )
-    raw = _read_raw(dataset, annotations, settings.split)
+    _require_dataset(dataset)
+    raw = read_raw(dataset, annotations, settings.split)
     with _progress("converting", len(raw.images), "images") as bar:
         manifest = convert_split(raw, folder, settings, bar.advance)
     for note in manifest.notes:
@@ -220,7 +222,9 @@ def models(
     size = (int(match[1]), int(match[2]))
     costs = {name: model_cost(name, keypoints, size) for name in list_models()}
     if as_json:
-        rows = [{"name": name, **vars(cost), "crop_size": size, "num_keypoints": keypoints} for name, cost in costs.items()]
+        rows = [
+            {"name": name, **vars(cost), "crop_size": size, "num_keypoints": keypoints} for name, cost in costs.items()
+        ]
         print(json.dumps(rows, indent=1))
         return
     from rich.table import Table
@@ -235,7 +239,9 @@ def models(
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder to write to; a finished step in it is not done again")] = Path("runs/demo"),
+    out: Annotated[Path, typer.Option(help="Folder to write to; a finished step in it is not done again")] = Path(
+        "runs/demo"
+    ),
     images: Annotated[int, typer.Option(min=4, help="Training pictures to render")] = 600,
     settings: Overrides = None,
 ) -> None:
@@ -278,17 +284,6 @@ _RECIPE_OF_DATASET = {
 }
 
 
-def _read_raw(dataset: str, annotations: Path, split: str):  # type: ignore[no-untyped-def]
-    from sharding.coco import read_coco
-    from sharding.crowdpose import read_crowdpose
-    from sharding.mpii import read_mpii
-
-    _require_dataset(dataset)
-    if dataset == "mpii":
-        return read_mpii(annotations, split)
-    return {"coco": read_coco, "crowdpose": read_crowdpose}[dataset](annotations)
-
-
 def _require_dataset(name: str) -> None:
     if name not in _RECIPE_OF_DATASET:
         raise typer.BadParameter(f"{name!r} is none of {', '.join(_RECIPE_OF_DATASET)}", param_hint="dataset")
@@ -314,7 +309,10 @@ def _print_statistics(dataset, counts) -> None:  # type: ignore[no-untyped-def]
         ("trainable", f"{counts.trainable}; {counts.without_keypoints} without keypoints, {counts.crowds} crowds"),
         ("keypoints", f"{counts.keypoints_per_instance:.1f} labelled per trainable instance"),
         ("box height", f"median {counts.median_box_height:.0f} px"),
-        ("crowd index", "–" if counts.crowd_index is None else "min {:.2f}, median {:.2f}, max {:.2f}".format(*counts.crowd_index)),
+        (
+            "crowd index",
+            "–" if counts.crowd_index is None else "min {:.2f}, median {:.2f}, max {:.2f}".format(*counts.crowd_index),
+        ),
         ("refused", f"{manifest.rejected} at conversion"),
         ("digest", manifest.digest()),
     ):

@@ -88,4 +88,6 @@ def require_same_run(checkpoint: Checkpoint, recipe: Recipe, dataset_digest: str
     if checkpoint.dataset_digest != dataset_digest:
         changed.append("the training split is another one")
     if changed:
-        raise CheckpointError(f"{path} is of a different run ({'; '.join(changed)}); choose another run_dir or delete it")
+        raise CheckpointError(
+            f"{path} is of a different run ({'; '.join(changed)}); choose another run_dir or delete it"
+        )

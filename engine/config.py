@@ -5,8 +5,16 @@ import json
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
-from pydantic import ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+)
 
 from pipelines.augmentation import Augmentation
 from pipelines.plan import Shuffle
@@ -92,7 +100,7 @@ class EvaluateConfig(_Frozen):
     flip_test: bool = True
     flip_shift: bool = True
     detections: str | None = None
-    nms_threshold: float = Field(0.9, gt=0, le=1)
+    nms_threshold: float = Field(default=0.9, gt=0, le=1)
 
 
 class Recipe(_Frozen):

@@ -123,7 +123,9 @@ class _Training:
         clock = EpochClock(self.loader)
         loss = torch.zeros(())
         label = f"epoch {epoch + 1}/{train.epochs}"
-        with SampleProgress(self.console, label, len(self.loader.samples), self.step % batches * train.batch_size) as bar:
+        with SampleProgress(
+            self.console, label, len(self.loader.samples), self.step % batches * train.batch_size
+        ) as bar:
             for loss, samples in self._batches():
                 clock.count(samples)
                 bar.advance(samples, f"loss {float(loss):.2e}  waiting {clock.waiting:.0%}")
@@ -135,8 +137,7 @@ class _Training:
         self.board.add_scalar("train/instances_per_s", clock.rate, self.step)
         self.board.add_scalar("train/waiting_for_data", clock.waiting, self.step)
         self.console.print(
-            f"{label}  loss {float(loss):.2e}  {clock.rate:.0f} instances/s  "
-            f"waiting for data {clock.waiting:.1%}",
+            f"{label}  loss {float(loss):.2e}  {clock.rate:.0f} instances/s  waiting for data {clock.waiting:.1%}",
             highlight=False,
         )
 
@@ -173,7 +174,9 @@ class _Training:
             self.score = score_split(self.recipe, self.val, predictions)
             for name, value in self.score.metrics.items():
                 self.board.add_scalar(f"val/{name}", value, self.step)
-            self.console.print(f"  {self.score.primary} {self.score.value:.4g} on {self.val.folder.uri}", highlight=False)
+            self.console.print(
+                f"  {self.score.primary} {self.score.value:.4g} on {self.val.folder.uri}", highlight=False
+            )
         self.validated_epochs = epoch
         if self.score is None or self.best is None or (due and self.score.value > self.best):
             self.best = None if self.score is None else self.score.value

@@ -14,7 +14,8 @@ table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: a
 th, td { padding: .3rem .8rem; text-align: right; border-bottom: 1px solid #8886; }
 th:first-child, td:first-child { text-align: left; }
 figure { margin: 2rem 0; } figure div { display: flex; gap: .5rem; flex-wrap: wrap; }
-figure img { max-width: 48%; height: auto; border-radius: 4px; } @media (max-width: 40rem) { figure img { max-width: 100%; } }
+figure img { max-width: 48%; height: auto; border-radius: 4px; }
+@media (max-width: 40rem) { figure img { max-width: 100%; } }
 figcaption, .quiet { color: #888; overflow-wrap: anywhere; }
 """
 

@@ -34,5 +34,7 @@ def load_backbone_weights(backbone: nn.Module, path: Path) -> None:
     unknown = [name for name in state if name not in own]
     misshapen = [name for name, tensor in state.items() if name in own and tensor.shape != own[name].shape]
     if missing or unknown or misshapen:
-        raise WeightsError(f"{path} does not fit: missing {missing[:5]}, left over {unknown[:5]}, of another shape {misshapen[:5]}")
+        raise WeightsError(
+            f"{path} does not fit: missing {missing[:5]}, left over {unknown[:5]}, of another shape {misshapen[:5]}"
+        )
     backbone.load_state_dict(state, strict=False)

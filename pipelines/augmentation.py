@@ -104,7 +104,9 @@ def _half_body(
     labelled = keypoints[:, :, 2] > 0
     chosen = uniform(*draw, stream=18) < augmentation.half_body_probability
     chosen &= labelled.sum(axis=1) > augmentation.half_body_min_keypoints
-    upper, lower = (labelled & np.isin(np.arange(labelled.shape[1]), part) for part in (skeleton.upper_body, skeleton.lower_body))
+    upper, lower = (
+        labelled & np.isin(np.arange(labelled.shape[1]), part) for part in (skeleton.upper_body, skeleton.lower_body)
+    )
     wants_upper = uniform(*draw, stream=19) < augmentation.half_body_upper_probability
     takes_upper = (wants_upper & (upper.sum(axis=1) > 2)) | (lower.sum(axis=1) <= 2)
     selected = np.where(takes_upper[:, None], upper, lower)

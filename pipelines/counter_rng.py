@@ -1,7 +1,7 @@
 """Random numbers as a pure function of (seed, epoch, id, stream): nothing to seed, save or replay.
 
-SplitMix64's finaliser (Steele, Lea & Flood, OOPSLA 2014) hashes the four integers, so the numbers depend on no library's
-version, and one instance's numbers on no other instance.
+SplitMix64's finaliser (Steele, Lea & Flood, OOPSLA 2014) hashes the four integers, so the numbers depend neither on a
+library's version nor on other instances.
 """
 
 import numpy as np
@@ -21,7 +21,7 @@ def random_bits(seed: int, epoch: int, ids: NDArray[np.int64], stream: int) -> N
 
 def uniform(seed: int, epoch: int, ids: NDArray[np.int64], stream: int) -> NDArray[np.float64]:
     """(N,) in [0, 1)."""
-    return (random_bits(seed, epoch, ids, stream) >> np.uint64(11)) * 2.0**-53
+    return (random_bits(seed, epoch, ids, stream) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def normal(seed: int, epoch: int, ids: NDArray[np.int64], stream: int) -> NDArray[np.float64]:

@@ -5,7 +5,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -54,8 +54,8 @@ class LoaderSettings:
     shuffle: Shuffle = "image"
     convention: CropConvention = "hrnet"
     padding: float = 1.25
-    augmentation: Augmentation = Augmentation()
-    device: torch.device = torch.device("cpu")
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     threads: int = 2
     prefetch: int = 2
     epochs: int | None = None

@@ -26,7 +26,9 @@ def draw_skeleton(
     for start, end in skeleton.limbs:
         if shown[start] and shown[end]:
             color = _color(skeleton, end) if _color(skeleton, start) == MIDDLE else _color(skeleton, start)
-            cv2.line(drawn, _fixed(keypoints[start]), _fixed(keypoints[end]), color, thickness, cv2.LINE_AA, _SUBPIXEL_BITS)
+            cv2.line(
+                drawn, _fixed(keypoints[start]), _fixed(keypoints[end]), color, thickness, cv2.LINE_AA, _SUBPIXEL_BITS
+            )
     radius = (thickness + 1) << _SUBPIXEL_BITS
     for k in np.flatnonzero(shown):
         cv2.circle(drawn, _fixed(keypoints[k]), radius, (255, 255, 255), -1, cv2.LINE_AA, _SUBPIXEL_BITS)
@@ -55,9 +57,12 @@ def encode_picture(picture: Picture, extension: str) -> bytes:
 
 
 def decode_picture(data: NDArray[np.uint8]) -> Picture:
-    """Encoded bytes → (H, W, 3) RGB, EXIF orientation ignored as everywhere."""
+    """Encoded bytes → (H, W, 3) RGB, EXIF orientation ignored as everywhere. Raises ValueError."""
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    return cv2.cvtColor(cv2.imdecode(data, flags), cv2.COLOR_BGR2RGB)
+    decoded = cv2.imdecode(data, flags)
+    if decoded is None:
+        raise ValueError("the bytes are not a picture that OpenCV can decode")
+    return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
 def _color(skeleton: Skeleton, keypoint: int) -> Color:

@@ -57,50 +57,56 @@ _CROWDPOSE_NAMES = (
     "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle", "head", "neck",
 )  # fmt: skip
 
+_COCO_LIMBS = (
+    (15, 13), (13, 11), (16, 14), (14, 12), (11, 12), (5, 11), (6, 12), (5, 6), (5, 7), (6, 8), (7, 9), (8, 10),
+    (1, 2), (0, 1), (0, 2), (1, 3), (2, 4), (3, 5), (4, 6),
+)  # fmt: skip
+_COCO_SIGMAS = (
+    0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107, 0.087, 0.087,
+    0.089, 0.089,
+)  # fmt: skip
 COCO_17 = Skeleton(
     name="coco_17",
     keypoint_names=_COCO_NAMES,
     flip_indices=_flip_indices(_COCO_NAMES),
-    limbs=(
-        (15, 13), (13, 11), (16, 14), (14, 12), (11, 12), (5, 11), (6, 12), (5, 6), (5, 7), (6, 8), (7, 9), (8, 10),
-        (1, 2), (0, 1), (0, 2), (1, 3), (2, 4), (3, 5), (4, 6),
-    ),  # fmt: skip
-    oks_sigmas=(
-        0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107, 0.087, 0.087,
-        0.089, 0.089,
-    ),  # fmt: skip
-    upper_body=tuple(range(0, 11)),
+    limbs=_COCO_LIMBS,
+    oks_sigmas=_COCO_SIGMAS,
+    upper_body=tuple(range(11)),
     lower_body=tuple(range(11, 17)),
 )
 
+_MPII_LIMBS = (
+    (0, 1), (1, 2), (2, 6), (6, 3), (3, 4), (4, 5), (6, 7), (7, 8), (8, 9), (8, 12), (12, 11), (11, 10), (8, 13),
+    (13, 14), (14, 15),
+)  # fmt: skip
+# MPII is scored by PCKh and defines no sigmas. These are COCO's for the keypoints that COCO has, CrowdPose's for
+# neck and head top, the hips' for the pelvis and the shoulders' for the thorax.
+_MPII_SIGMAS = (
+    0.089, 0.087, 0.107, 0.107, 0.087, 0.089, 0.107, 0.079, 0.079, 0.079, 0.062, 0.072, 0.079, 0.079, 0.072, 0.062,
+)  # fmt: skip
 MPII_16 = Skeleton(
     name="mpii_16",
     keypoint_names=_MPII_NAMES,
     flip_indices=_flip_indices(_MPII_NAMES),
-    limbs=(
-        (0, 1), (1, 2), (2, 6), (6, 3), (3, 4), (4, 5), (6, 7), (7, 8), (8, 9), (8, 12), (12, 11), (11, 10), (8, 13),
-        (13, 14), (14, 15),
-    ),  # fmt: skip
-    # MPII is scored by PCKh and defines no sigmas. These are COCO's for the keypoints that COCO has, CrowdPose's for
-    # neck and head top, the hips' for the pelvis and the shoulders' for the thorax.
-    oks_sigmas=(
-        0.089, 0.087, 0.107, 0.107, 0.087, 0.089, 0.107, 0.079, 0.079, 0.079, 0.062, 0.072, 0.079, 0.079, 0.072, 0.062,
-    ),  # fmt: skip
+    limbs=_MPII_LIMBS,
+    oks_sigmas=_MPII_SIGMAS,
     upper_body=tuple(range(7, 16)),
-    lower_body=tuple(range(0, 7)),
+    lower_body=tuple(range(7)),
 )
 
+_CROWDPOSE_LIMBS = (
+    (12, 13), (13, 0), (13, 1), (0, 2), (1, 3), (2, 4), (3, 5), (0, 6), (1, 7), (6, 8), (7, 9), (8, 10), (9, 11),
+    (6, 7), (0, 1),
+)  # fmt: skip
+_CROWDPOSE_SIGMAS = (
+    0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089, 0.089, 0.079, 0.079,
+)  # fmt: skip
 CROWDPOSE_14 = Skeleton(
     name="crowdpose_14",
     keypoint_names=_CROWDPOSE_NAMES,
     flip_indices=_flip_indices(_CROWDPOSE_NAMES),
-    limbs=(
-        (12, 13), (13, 0), (13, 1), (0, 2), (1, 3), (2, 4), (3, 5), (0, 6), (1, 7), (6, 8), (7, 9), (8, 10), (9, 11),
-        (6, 7), (0, 1),
-    ),  # fmt: skip
-    oks_sigmas=(
-        0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089, 0.089, 0.079, 0.079,
-    ),  # fmt: skip
+    limbs=_CROWDPOSE_LIMBS,
+    oks_sigmas=_CROWDPOSE_SIGMAS,
     upper_body=(0, 1, 2, 3, 4, 5, 12, 13),
     lower_body=(6, 7, 8, 9, 10, 11),
 )

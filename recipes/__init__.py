@@ -21,9 +21,12 @@ def load_recipe(name_or_path: str) -> Recipe:
     """
     path = Path(name_or_path) if name_or_path.endswith(".py") else _FOLDER / f"{name_or_path}.py"
     if not path.is_file() or (path.parent == _FOLDER and path.stem not in list_recipes()):
-        raise ConfigError(f"no recipe {name_or_path!r}; give a path to a .py file or one of: {', '.join(list_recipes())}")
+        raise ConfigError(
+            f"no recipe {name_or_path!r}; give a path to a .py file or one of: {', '.join(list_recipes())}"
+        )
     spec = importlib.util.spec_from_file_location(f"recipe_{path.stem}", path)
-    assert spec is not None and spec.loader is not None  # it is an existing .py file
+    assert spec is not None  # it is an existing .py file
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     recipe = getattr(module, "recipe", None)

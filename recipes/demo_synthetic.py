@@ -1,6 +1,6 @@
 """A small SimpleBaseline on synthetic people, for two CPU cores; `make demo` runs it.
 
-    posestream train demo_synthetic data.train=DIR data.val=DIR
+posestream train demo_synthetic data.train=DIR data.val=DIR
 """
 
 from engine.config import DataConfig, EvaluateConfig, HeatmapConfig, ModelConfig, OptimConfig, Recipe, TrainConfig
@@ -10,9 +10,7 @@ recipe = Recipe(
     name="demo_synthetic",
     run_dir="runs/demo_synthetic",
     data=DataConfig(crop_size=(128, 96)),
-    model=ModelConfig(
-        name="simplebaseline_resnet18", options={"width": 32, "deconv_channels": [64, 64, 64]}
-    ),
+    model=ModelConfig(name="simplebaseline_resnet18", options={"width": 32, "deconv_channels": [64, 64, 64]}),
     augmentation=Augmentation(scale_factor=0.2, rotation_factor=15, flip_probability=0.5),
     heatmap=HeatmapConfig(sigma=1.5),
     optim=OptimConfig(lr=2e-3, schedule="cosine", warmup_steps=50),

@@ -21,16 +21,22 @@ def read_coco_layout(annotations: Path, dataset: str, skeleton: Skeleton) -> Raw
     """Read a file of COCO's structure with any skeleton. Images keep the file's order, instances too."""
     content, digest = read_annotation_file(annotations)
     if not isinstance(content, dict) or not isinstance(content.get("images"), list):
-        raise AnnotationError(f"{annotations} has no list 'images'; expected the layout of COCO's person_keypoints_*.json")
+        raise AnnotationError(
+            f"{annotations} has no list 'images'; expected the layout of COCO's person_keypoints_*.json"
+        )
     if not isinstance(content.get("annotations", []), list):
-        raise AnnotationError(f"{annotations}: 'annotations' must be a list, got {type(content['annotations']).__name__}")
+        raise AnnotationError(
+            f"{annotations}: 'annotations' must be a list, got {type(content['annotations']).__name__}"
+        )
     rejections: list[Rejection] = []
     images: dict[int, ImageRecord] = {}
     for row in content["images"]:
         try:
             image = _image(row)
             if image.image_id in images:
-                raise ValueError(f"duplicate image id {image.image_id}, first used by {images[image.image_id].file_name}")
+                raise ValueError(
+                    f"duplicate image id {image.image_id}, first used by {images[image.image_id].file_name}"
+                )
             images[image.image_id] = image
         except ValueError as error:
             rejections.append(_rejection("image", row, annotations, error))

@@ -1,6 +1,5 @@
 """Opening a sharded split: the manifest, and the sidecars as numpy views over all shards."""
 
-
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -88,7 +87,7 @@ class ShardedDataset:
 
     @cached_property
     def trainable(self) -> NDArray[np.bool_]:
-        """Which instances can be cropped and have anything to learn: labelled keypoints, a box with an area, no crowd."""
+        """Which instances can be cropped and teach anything: labelled keypoints, a box with an area, no crowd."""
         boxes = self.instance_column("box_xywh").all()
         # One shard at a time: the labels of a large split need not be in memory together.
         labelled = [(part[:, :, 2] > 0).any(axis=1) for part in self.instance_column("keypoints").parts]
@@ -150,5 +149,3 @@ def _flatten(array: pa.Array) -> NDArray[Any]:
     if missing is not None and shape:
         values = np.where(missing.reshape(-1, *[1] * len(shape)), np.nan, values)
     return values
-
-

@@ -16,7 +16,7 @@ class UnusableImageError(ValueError):
 
 @dataclass(frozen=True)
 class CheckedImage:
-    """A picture's original bytes with what its header says. Width and height ignore EXIF rotation, as COCO's tools do."""
+    """A picture's original bytes and what its header says. Sizes ignore EXIF rotation, as COCO's tools do."""
 
     data: bytes
     extension: str

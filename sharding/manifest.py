@@ -70,7 +70,9 @@ def read_manifest(folder: Folder) -> Manifest:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or "the file"
-        raise NotADatasetError(f"{folder.location(MANIFEST)}: {key}: {first['msg']}; convert the split again") from error
+        raise NotADatasetError(
+            f"{folder.location(MANIFEST)}: {key}: {first['msg']}; convert the split again"
+        ) from error
     if manifest.schema_version != SCHEMA_VERSION:
         raise NotADatasetError(
             f"{folder.location(MANIFEST)} has schema version {manifest.schema_version}, this posestream reads "

@@ -83,19 +83,19 @@ def _head_sizes(annotations: Path, content: list[Any]) -> tuple[NDArray[np.float
     except (OSError, ValueError, KeyError, NotImplementedError) as error:
         raise AnnotationError(f"{path} is not MPII's ground-truth file for PCKh: {error}") from error
     if boxes.shape[2] != len(content) or not _same_persons(content, positions, missing):
-        return None, [f"{path.name} describes other persons than {annotations.name}: PCKh will take the neck–head-top segment"]
+        return None, [
+            f"{path.name} describes other persons than {annotations.name}: PCKh will take the neck–head-top segment"
+        ]
     return HEAD_SIZE_PER_DIAGONAL * np.linalg.norm(boxes[1] - boxes[0], axis=0), [f"head sizes from {path.name}"]
 
 
 def _same_persons(content: list[Any], positions: NDArray[np.float64], missing: NDArray[np.float64]) -> bool:
     """Whether the labelled keypoints of every readable row agree to 1 px."""
     for person, row in enumerate(content):
-        if not isinstance(row, dict) or np.shape(row.get("joints")) != (16, 2):
-            continue
         try:
-            joints = np.asarray(row["joints"], dtype=np.float64)
-        except (TypeError, ValueError):
-            continue
+            joints = np.array(row["joints"], dtype=np.float64).reshape(16, 2)
+        except (TypeError, ValueError, KeyError):
+            continue  # it is refused for its own reasons
         labelled = missing[:, person] == 0
         if np.nanmax(np.abs(joints - positions[:, :, person])[labelled], initial=0) > 1:
             return False

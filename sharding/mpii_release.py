@@ -57,11 +57,11 @@ def _persons(picture: Any) -> Iterator[Any]:
 
 
 def _instance(instance_id: int, person: Any) -> InstanceRecord:
-    position = getattr(person, "objpos", None)
+    position: Any = getattr(person, "objpos", None)
     if not hasattr(position, "x") or not _is_number(getattr(person, "scale", None)):
         raise ValueError("the person has no objpos or no scale")
     center = np.array([float(position.x), float(position.y)]) - 1
-    corners = [getattr(person, name, None) for name in ("x1", "y1", "x2", "y2")]
+    corners: list[Any] = [getattr(person, name, None) for name in ("x1", "y1", "x2", "y2")]
     head_size = None
     if all(_is_number(corner) for corner in corners):
         x1, y1, x2, y2 = map(float, corners)
@@ -83,4 +83,4 @@ def _keypoints(person: Any) -> NDArray[np.float64]:
 
 
 def _is_number(value: Any) -> bool:
-    return np.isscalar(value) and np.isreal(value) and bool(np.isfinite(float(value)))  # type: ignore[arg-type]
+    return isinstance(value, int | float | np.number) and bool(np.isfinite(value))

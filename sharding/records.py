@@ -68,7 +68,7 @@ class ImageRecord:
 
 @dataclass(frozen=True)
 class Rejection:
-    """Something that conversion left out. `kind` is "image" or "annotation"; `id` is the source's own, if it has one."""
+    """Something that conversion left out. `kind` is "image" or "annotation"; `id` is the source's own, if any."""
 
     kind: str
     file: str

@@ -36,7 +36,9 @@ class Statistics:
 def statistics(dataset: ShardedDataset) -> Statistics:
     """Counts over all shards; no picture is read."""
     keypoints = dataset.instance_column("keypoints").all()
-    visibility = keypoints[:, :, 2].astype(int) if len(keypoints) else np.zeros((0, dataset.skeleton.num_keypoints), int)
+    visibility = (
+        keypoints[:, :, 2].astype(int) if len(keypoints) else np.zeros((0, dataset.skeleton.num_keypoints), int)
+    )
     crowd = dataset.instance_column("iscrowd").all() == 1
     trainable = dataset.trainable
     counts, posed = dataset.instance_counts, visibility[trainable]

@@ -68,6 +68,7 @@ def _check_members(folder: Folder, shard: ShardInfo, sidecar: pa.RecordBatch) ->
                 yield f"{where}: no tar member at offset {offset} ({error})"
                 continue
             if header.name != f"{key}.{extension}" or header.size != size:
-                yield f"{where}: the tar has {header.name} of {header.size} bytes there; is the sidecar another shard's?"
+                found = f"{header.name} of {header.size} bytes"
+                yield f"{where}: the tar has {found} there; is the sidecar another shard's?"
             elif zlib.crc32(data) != crc32:
                 yield f"{where}: the picture's bytes do not match their crc32"

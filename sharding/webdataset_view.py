@@ -10,8 +10,10 @@ from sharding.storage import StorageError
 
 
 def as_webdataset(dataset: ShardedDataset, **options: Any) -> webdataset.WebDataset:
-    """A webdataset pipeline over a local split. Samples hold the picture's bytes under "jpg" or "png", and the sidecar's
-    row as a dictionary under "annotations". Nothing is decoded: webdataset's own `.decode()` runs pickles.
+    """A webdataset pipeline over a local split.
+
+    Samples hold the picture's bytes under "jpg" or "png", and the sidecar's row as a dictionary under "annotations".
+    Nothing is decoded: webdataset's own `.decode()` runs pickles.
 
     Args:
         options: for webdataset.WebDataset; order, shuffling and sharding across workers are the library's.
