@@ -6,9 +6,17 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from engine.progress import SampleProgress
+    from sharding.dataset import ShardedDataset
+    from sharding.statistics import Statistics
+    from sharding.synthetic import SyntheticFiles
 
 _PACKAGES = ("pose", "sharding", "pipelines", "models", "evaluation", "engine", "recipes")
 _SIZES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
@@ -88,11 +96,8 @@ def synth(
 
     Example: `posestream synth coco --out /tmp/people --images 300 --seed 0`
     """
-    from sharding.synthetic import write_dataset
-
     _require_dataset(layout)
-    with _progress("rendering", images, "images") as bar:
-        files = write_dataset(layout, out, images, seed, workers or os.cpu_count() or 1, bar.advance)
+    files = _render(layout, out, images, seed, workers)
     _console().print(
         f"{images} pictures in {files.images}; next:\n"
         f"posestream convert {layout} --images {files.images} --annotations {files.annotations} --out SHARDS",
@@ -256,10 +261,10 @@ def demo(
     from recipes import load_recipe
 
     for name, count, seed in (("train", images, 0), ("val", max(images // 6, 2), 1)):
-        raw = out / "raw" / name
-        if not (out / "shards" / name / "manifest.json").exists():
-            synth("coco", raw, count, seed, None)
-        convert("coco", raw / "images", raw / "annotations" / "person_keypoints.json", str(out / "shards" / name))
+        shards = out / "shards" / name
+        if not (shards / "manifest.json").exists():
+            files = _render("coco", out / "raw" / name, count, seed, None)
+            convert("coco", files.images, files.annotations, str(shards))
     defaults = [f"data.{name}={out / 'shards' / name}" for name in ("train", "val")] + [f"run_dir={out / 'run'}"]
     recipe = override(load_recipe("demo_synthetic"), defaults + (settings or []))
     inspect(str(out / "shards" / "train"), out / "crops.png", "demo_synthetic")
@@ -284,6 +289,13 @@ _RECIPE_OF_DATASET = {
 }
 
 
+def _render(layout: str, out: Path, images: int, seed: int, workers: int | None) -> "SyntheticFiles":
+    from sharding.synthetic import write_dataset
+
+    with _progress("rendering", images, "images") as bar:
+        return write_dataset(layout, out, images, seed, workers, lambda index: bar.advance(1))
+
+
 def _require_dataset(name: str) -> None:
     if name not in _RECIPE_OF_DATASET:
         raise typer.BadParameter(f"{name!r} is none of {', '.join(_RECIPE_OF_DATASET)}", param_hint="dataset")
@@ -297,7 +309,7 @@ def _bytes(text: str) -> int:
     return int(float(match[1]) * _SIZES[unit])
 
 
-def _print_statistics(dataset, counts) -> None:  # type: ignore[no-untyped-def]
+def _print_statistics(dataset: "ShardedDataset", counts: "Statistics") -> None:
     from rich.table import Table
 
     manifest, console = dataset.manifest, _console()
@@ -327,13 +339,17 @@ def _print_statistics(dataset, counts) -> None:  # type: ignore[no-untyped-def]
         console.print(table)
 
 
-def _progress(label: str, total: int, unit: str):  # type: ignore[no-untyped-def]
+def _range(values: tuple[float, float, float] | None) -> str:
+    return "–" if values is None else "min {:.2f}, median {:.2f}, max {:.2f}".format(*values)
+
+
+def _progress(label: str, total: int, unit: str) -> "SampleProgress":
     from engine.progress import SampleProgress
 
     return SampleProgress(_console(), label, total, unit=unit)
 
 
-def _console():  # type: ignore[no-untyped-def]
+def _console() -> "Console":
     from rich.console import Console
 
     return Console()

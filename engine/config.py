@@ -30,7 +30,7 @@ class ConfigError(UserError, ValueError):
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class DataConfig(_Frozen):
@@ -140,8 +140,12 @@ def parse_recipe(tree: dict[str, Any] | str) -> Recipe:
     try:
         return Recipe.model_validate_json(tree) if isinstance(tree, str) else Recipe.model_validate(tree)
     except ValidationError as error:
-        lines = [f"{'.'.join(map(str, row['loc']))}: {row['msg']}, got {row['input']!r}" for row in error.errors()]
-        raise ConfigError("; ".join(lines)) from error
+        raise ConfigError("; ".join(map(_problem, error.errors()))) from error
+
+
+def _problem(row: Any) -> str:
+    what = f"{'.'.join(map(str, row['loc']))}: {row['msg']}"
+    return what if isinstance(row["input"], dict) else f"{what}, got {row['input']!r}"
 
 
 def leaves(recipe: Recipe) -> dict[str, Any]:
@@ -170,7 +174,8 @@ def _set_leaf(tree: dict[str, Any], path: str, text: str) -> None:
     if not free and leaf not in node:
         raise _unknown(".".join(branches), leaf, node, path)
     if isinstance(node.get(leaf), dict):
-        raise ConfigError(f"{path} is a group; set one of {', '.join(f'{path}.{name}' for name in node[leaf])}")
+        known = ", ".join(f"{path}.{name}" for name in node[leaf])
+        raise ConfigError(f"{path} is a group; set one of {known or f'its own settings, {path}.NAME=VALUE'}")
     node[leaf] = _value(text, node.get(leaf))
 
 
@@ -185,6 +190,7 @@ def _value(text: str, current: Any) -> Any:
     try:
         return json.loads(text)
     except ValueError:
-        if isinstance(current, tuple) and "," in text:
-            return tuple(_value(part.strip(), None) for part in text.strip("()").split(","))
-        return None if text.lower() == "none" else text
+        if isinstance(current, tuple) and ("," in text or text.startswith("(")):
+            return tuple(_value(part.strip(), None) for part in text.strip("()").split(",") if part.strip())
+        # data.shuffle takes the word "none"
+        return None if text.lower() == "none" and not isinstance(current, str) else text

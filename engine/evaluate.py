@@ -49,10 +49,14 @@ def evaluate_checkpoint(recipe: Recipe, checkpoint: Path | None, console: Consol
     task = TopDownTask(recipe, dataset.skeleton)
     network = task.build_model(pretrained=False)
     if checkpoint is not None:
+        saved = load_checkpoint(checkpoint)
         try:
-            network.load_state_dict(load_checkpoint(checkpoint).model)
+            network.load_state_dict(saved.model)
         except RuntimeError as error:
-            raise CheckpointError(f"{checkpoint} holds another network than recipe {recipe.name}: {error}") from error
+            raise CheckpointError(
+                f"{checkpoint} holds another network than recipe {recipe.name}: "
+                f"{_network(saved.recipe, saved.num_keypoints)}, not {_network(recipe, task.skeleton.num_keypoints)}"
+            ) from error
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     fabric = make_fabric(recipe)
     model = fabric.setup(network)
@@ -62,6 +66,10 @@ def evaluate_checkpoint(recipe: Recipe, checkpoint: Path | None, console: Consol
         predictions = predict_split(task, model, network, samples, fabric.device, bar.advance)
     score = score_split(recipe, dataset, predictions)
     return Evaluated(recipe, dataset, "untrained" if checkpoint is None else str(checkpoint), predictions, score)
+
+
+def _network(recipe: Recipe, num_keypoints: int) -> str:
+    return f"{recipe.model.name} {recipe.model.options} for {num_keypoints} keypoints"
 
 
 def write_evaluation(evaluated: Evaluated, out: Path, compared: dict[str, Score] | None = None) -> None:

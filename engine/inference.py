@@ -26,9 +26,12 @@ def evaluation_samples(recipe: Recipe, dataset: ShardedDataset) -> TopDownSample
     if path is None:
         return annotated_samples(dataset)
     try:
-        return detected_samples(dataset, json.loads(Path(path).read_bytes()))
+        samples = detected_samples(dataset, json.loads(Path(path).read_bytes()))
     except (OSError, ValueError, KeyError) as error:
         raise ConfigError(f"evaluate.detections={path}: {error}") from error
+    if len(samples) == 0:
+        raise ConfigError(f"evaluate.detections={path} holds no person's box for {dataset.folder.uri}")
+    return samples
 
 
 @torch.no_grad()

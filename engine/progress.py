@@ -27,7 +27,7 @@ class SampleProgress:
 
     def __init__(self, console: Console, label: str, total: int, done: int = 0, unit: str = "instances") -> None:
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             _RateColumn(unit),

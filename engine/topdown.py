@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.config import Recipe
+from engine.config import ConfigError, Recipe
 from evaluation.predictions import Predictions
 from models import HeatmapNetwork, OutputMap, create_model
 from models.losses import joints_mse
@@ -36,7 +36,10 @@ class TopDownTask:
         config = self.recipe.model
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.recipe.train.seed)
-            model = create_model(config.name, self.skeleton.num_keypoints, **config.options)
+            try:
+                model = create_model(config.name, self.skeleton.num_keypoints, **config.options)
+            except (KeyError, TypeError) as error:
+                raise ConfigError(f"model: {error.args[0]}") from error
         if pretrained and config.backbone_weights is not None:
             load_backbone_weights(model.backbone, Path(config.backbone_weights))
         return model
@@ -93,6 +96,16 @@ class TopDownTask:
             convention=self.recipe.data.convention,
         )
 
+    def _fitting_codec(self, output: OutputMap, heatmaps: Tensor) -> HeatmapCodec:
+        codec, found = self.codec(output), tuple(heatmaps.shape[2:])
+        if found != codec.heatmap_size:
+            raise ConfigError(
+                f"data.crop_size={self.recipe.data.crop_size}: {output.name} have {found} px instead of "
+                f"{codec.heatmap_size} at stride {output.stride:g}; choose sides that every stride of "
+                f"{self.recipe.model.name} divides, such as multiples of 32"
+            )
+        return codec
+
     def loss(self, maps: tuple[Tensor, ...], outputs: tuple[OutputMap, ...], batch: TopDownBatch) -> Tensor:
         """The weighted sum over the network's outputs; targets are made on the network's device."""
         device = maps[0].device
@@ -100,7 +113,7 @@ class TopDownTask:
         labelled = (batch.visibility > 0).to(device, torch.float32)
         total = torch.zeros((), device=device)
         for predicted, output in zip(maps, outputs, strict=True):
-            target, weights = self.codec(output).encode(keypoints, labelled)
+            target, weights = self._fitting_codec(output, predicted).encode(keypoints, labelled)
             total = total + output.loss_weight * joints_mse(predicted, target, weights, valid)
         return total
 
@@ -114,7 +127,7 @@ class TopDownTask:
             shift = flip_shift(output.stride, self.recipe.data.convention) if use_shift else 0.0
             mirrored = model(crops.flip(3))[-1].float()
             heatmaps = (heatmaps + flip_back(mirrored, self.skeleton.flip_indices, shift)) / 2
-        keypoints, peaks = self.codec(output).decode(heatmaps)
+        keypoints, peaks = self._fitting_codec(output, heatmaps).decode(heatmaps)
         crop_to_image = invert_affine(batch.image_to_crop.numpy())
         predictions = Predictions(
             image_ids=batch.image_ids.numpy(),

@@ -90,7 +90,7 @@ class _Training:
         self.score: Score | None = None
         if resumed is not None:
             self._restore(resumed)
-        self.board = SummaryWriter(self.run_dir / "tensorboard", purge_step=self.step)
+        self.board = SummaryWriter(self.run_dir / "tensorboard", purge_step=self.step + 1)
         (self.run_dir / "recipe.json").write_text(recipe.to_json() + "\n")
 
     @property
@@ -152,11 +152,17 @@ class _Training:
             with self.fabric.no_backward_sync(self.model, enabled=not steps_now):
                 maps = self.model(self.task.network_input(batch.crops))
                 loss = self.task.loss(maps, self.network.outputs, batch)
-                self.fabric.backward(loss / train.accumulate)
+                self.fabric.backward(loss / self._batches_per_optimizer_step())
             if steps_now:
                 self.optimizer.step()
                 self.optimizer.zero_grad(set_to_none=True)
             yield loss.detach(), int(batch.valid.sum())
+
+    def _batches_per_optimizer_step(self) -> int:
+        """`accumulate`, or what an epoch's last step of the optimiser is left with."""
+        accumulate, batches = self.recipe.train.accumulate, len(self.loader)
+        first = (self.step - 1) % batches // accumulate * accumulate
+        return min(accumulate, batches - first)
 
     def _at_optimizer_step(self) -> bool:
         """Whether the gradients of the batches so far have all been used; always so at the end of an epoch."""
@@ -175,10 +181,12 @@ class _Training:
             for name, value in self.score.metrics.items():
                 self.board.add_scalar(f"val/{name}", value, self.step)
             self.console.print(
-                f"  {self.score.primary} {self.score.value:.4g} on {self.val.folder.uri}", highlight=False
+                f"  {self.score.primary} {self.score.value:.4g} on {self.val.folder.uri}",
+                markup=False,
+                highlight=False,
             )
         self.validated_epochs = epoch
-        if self.score is None or self.best is None or (due and self.score.value > self.best):
+        if self.best is None or (due and self.score is not None and self.score.value > self.best):
             self.best = None if self.score is None else self.score.value
             self._save(BEST)
 
@@ -197,7 +205,9 @@ class _Training:
         self.validated_epochs, self.best = checkpoint.validated_epochs, checkpoint.best
         torch.set_rng_state(checkpoint.rng_state.clone())  # a view of a larger storage crashes torch 2.13
         epoch, position = divmod(self.step, len(self.loader))
-        self.console.print(f"resuming {self.run_dir} in epoch {epoch + 1} after {position} batches", highlight=False)
+        self.console.print(
+            f"resuming {self.run_dir} in epoch {epoch + 1} after {position} batches", markup=False, highlight=False
+        )
 
     def _save(self, name: str) -> None:
         checkpoint = Checkpoint(

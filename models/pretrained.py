@@ -1,6 +1,5 @@
 """ImageNet weights for a backbone, from a torchvision ResNet file on disk."""
 
-import pickle
 from pathlib import Path
 
 import torch
@@ -23,8 +22,11 @@ def load_backbone_weights(backbone: nn.Module, path: Path) -> None:
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
+    except OSError as error:
         raise WeightsError(f"cannot load weights {path}: {error}") from error
+    except Exception as error:
+        # Damaged bytes make torch raise almost anything; its words are a page long and advise to run the file's code.
+        raise WeightsError(f"cannot load weights {path}: damaged, or it holds more than tensors") from error
     if not isinstance(state, dict):
         raise WeightsError(f"{path} holds a {type(state).__name__}, expected a dictionary from tensor names to tensors")
     state = {name: tensor for name, tensor in state.items() if name not in _CLASSIFIER}

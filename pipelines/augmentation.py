@@ -49,7 +49,7 @@ class Augmentation:
         if not 0 <= self.scale_factor < 1:
             raise ValueError(f"scale_factor must lie in [0, 1), got {self.scale_factor}")
         for name in ("rotation_factor", "translation_factor"):
-            if getattr(self, name) < 0:
+            if not getattr(self, name) >= 0:  # NaN is refused too
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
 
 

@@ -71,6 +71,10 @@ class CropGraph:
         (crops,) = self._pipeline.run()
         return torch.from_dlpack(crops.as_tensor()).permute(0, 3, 1, 2)
 
+    def close(self) -> None:
+        """Give back threads and memory. Pipeline and `_feed` hold each other, so they would wait for the collector."""
+        del self._pipeline
+
     def _feed(self) -> tuple[list[NDArray[np.uint8]], list[NDArray[np.int32]], NDArray[np.float32]]:
         batch = self._source()
         # All inputs of an iteration have one batch size: slots without a picture hold a 1x1 JPEG.
@@ -82,7 +86,7 @@ class CropGraph:
 
 
 @pipeline_def
-def _crop_pipeline(feed: Callable[[], object], crop_size: tuple[int, int], on_gpu: bool):  # type: ignore[no-untyped-def]
+def _crop_pipeline(feed: Callable[[], tuple[object, ...]], crop_size: tuple[int, int], on_gpu: bool):  # type: ignore[no-untyped-def]
     encoded, indices, matrices = fn.external_source(
         source=feed, num_outputs=3, batch=True, dtype=[types.UINT8, types.INT32, types.FLOAT]
     )

@@ -88,14 +88,16 @@ def detected_samples(dataset: ShardedDataset, detections: Sequence[dict[str, Any
     Boxes of other categories than 1 (person) and boxes without an area are left out.
 
     Raises:
-        ValueError: a row lacks a field. KeyError: an image is not in the split.
+        ValueError: a row lacks a field, or a box is not finite. KeyError: an image is not in the split.
     """
     try:
-        kept = [row for row in detections if row.get("category_id", 1) == 1 and min(row["bbox"][2:]) > 0]
+        kept = [row for row in detections if row.get("category_id", 1) == 1 and not min(row["bbox"][2:]) <= 0]
         image_ids = np.array([row["image_id"] for row in kept], dtype=np.int64)
-        boxes = np.array([row["bbox"] for row in kept], dtype=np.float64).reshape(-1, 4)
+        boxes = np.array([row["bbox"] for row in kept], dtype=np.float64).reshape(len(kept), 4)
         scores = np.array([row["score"] for row in kept], dtype=np.float64)
-    except (KeyError, TypeError, ValueError) as error:
+        if not np.isfinite(boxes).all():
+            raise ValueError(f"a box is not finite: {boxes[~np.isfinite(boxes).all(axis=1)][0].tolist()}")
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"detections must be a list of {{image_id, bbox [x, y, w, h], score}}: {error!r}") from error
     image_rows = dataset.image_rows(image_ids)
     order = np.argsort(image_rows, kind="stable")

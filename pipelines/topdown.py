@@ -68,6 +68,9 @@ class LoaderSettings:
             raise ValueError(f"batch_size {self.batch_size} is not a multiple of the {self.world_size} ranks")
         if not 0 <= self.rank < self.world_size:
             raise ValueError(f"rank must lie in [0, {self.world_size}), got {self.rank}")
+        for name in ("threads", "prefetch"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
 
 
 class TopDownLoader:
@@ -95,7 +98,11 @@ class TopDownLoader:
         end = (self.step // len(self) + 1) * len(self)
         while self.step < end:
             started = time.perf_counter()
-            batch = self._stream_at(self.step).next()
+            try:
+                batch = self._stream_at(self.step).next()
+            except BaseException:
+                self.close()  # pictures and labels in flight no longer belong together; the next attempt starts afresh
+                raise
             self.waited_s += time.perf_counter() - started
             self.step += 1  # before the yield: code after the last one would never run
             yield batch
@@ -188,7 +195,7 @@ class _Stream:
         self._failure: Exception | None = None
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._read_ahead, args=(step,), name="posestream-reader", daemon=True)
-        self._thread.start()
+        # Before the thread starts: a graph that cannot be built must not leave it behind.
         self._graph = CropGraph(
             self._next_input,
             settings.batch_size // settings.world_size,
@@ -197,6 +204,7 @@ class _Stream:
             settings.threads,
             settings.prefetch,
         )
+        self._thread.start()
 
     def next(self) -> TopDownBatch:
         try:
@@ -204,6 +212,11 @@ class _Stream:
         except StopIteration:
             # What was in flight before a failure has been handed out; now is the failure's turn.
             raise self._failure or RuntimeError(f"the loader was set to end before step {self.step}") from None
+        except RuntimeError as error:
+            images = sorted(set(self._in_flight[0].image_ids.tolist())) if self._in_flight else []
+            raise RuntimeError(
+                f"step {self.step}: the graph failed on a batch of the images {images}: {error}"
+            ) from error
         self.step += 1
         return replace(self._in_flight.popleft(), crops=crops)
 
@@ -215,6 +228,7 @@ class _Stream:
             except queue.Empty:
                 continue
         self._thread.join()
+        self._graph.close()
 
     def _next_input(self) -> GraphInput:
         item = self._ready.get()

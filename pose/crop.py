@@ -74,8 +74,9 @@ def crop_matrices(
     Raises:
         ValueError: an extent is not positive or not finite.
     """
-    if not (np.isfinite(extent).all() and (extent > 0).all()):
-        raise ValueError(f"crop extents must be positive and finite, got {extent[~(extent > 0).all(axis=1)][:3]}")
+    usable = (np.isfinite(extent) & (extent > 0)).all(axis=1)
+    if not usable.all():
+        raise ValueError(f"crop extents must be positive and finite, got {extent[~usable][:3]}")
     height, width = crop_size
     one = 1.0 if convention == "unbiased" else 0.0
     scale = (width - one) / extent[:, 1]

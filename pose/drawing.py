@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pose.errors import UserError
 from pose.skeletons import Skeleton
 
 Picture = NDArray[np.uint8]
@@ -11,6 +12,10 @@ Color = tuple[int, int, int]
 
 LEFT, RIGHT, MIDDLE = (66, 165, 245), (255, 112, 67), (102, 187, 106)  # RGB
 _SUBPIXEL_BITS = 4
+
+
+class PictureFormatError(UserError, ValueError):
+    """A file name extension that no picture is written with."""
 
 
 def draw_skeleton(
@@ -50,9 +55,9 @@ def tile(pictures: list[Picture], columns: int, gap: int = 4) -> Picture:
 
 
 def encode_picture(picture: Picture, extension: str) -> bytes:
-    """An RGB picture as the bytes of a ".png" or ".jpg" file. Raises ValueError for another extension."""
+    """An RGB picture as the bytes of a ".png" or ".jpg" file. Raises PictureFormatError for another extension."""
     if extension.lower() not in (".png", ".jpg", ".jpeg"):
-        raise ValueError(f"pictures are written as .png or .jpg, got {extension!r}")
+        raise PictureFormatError(f"pictures are written as .png or .jpg, got {extension!r}")
     return cv2.imencode(extension, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes()
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+import cv2
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -149,11 +150,9 @@ _OFFSETS = {"argmax": _no_offset, "quarter": _quarter_offset, "dark": _dark_offs
 
 
 def _blur(heatmaps: Tensor, kernel_size: int) -> Tensor:
-    """Separable Gaussian blur with zeros outside; the width is the one OpenCV derives from the kernel size."""
-    std = 0.3 * ((kernel_size - 1) * 0.5 - 1) + 0.8
-    steps = torch.arange(kernel_size, device=heatmaps.device, dtype=torch.float32) - (kernel_size - 1) / 2
-    kernel = torch.exp(-(steps**2) / (2 * std**2))
-    kernel = kernel / kernel.sum()
+    """Separable Gaussian blur with zeros outside, by the kernel that OpenCV derives from its size alone."""
+    # OpenCV's formula for the width holds for 11 only; for 3 it takes (1, 2, 1) / 4 from a table.
+    kernel = torch.from_numpy(cv2.getGaussianKernel(kernel_size, 0)).to(heatmaps)
     flat = heatmaps.flatten(0, 1)[:, None]
     flat = F.conv2d(flat, kernel.view(1, 1, 1, -1), padding=(0, kernel_size // 2))
     flat = F.conv2d(flat, kernel.view(1, 1, -1, 1), padding=(kernel_size // 2, 0))

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -10,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sharding.records import AnnotationError
+
+_LARGEST = 1e12  # far beyond any picture, far below what overflows in single precision
 
 
 def read_annotation_file(path: Path) -> tuple[Any, str]:
@@ -26,7 +27,8 @@ def read_annotation_file(path: Path) -> tuple[Any, str]:
 
 def integer(value: Any, name: str) -> int:
     """A non-negative whole number, given as int or as a float without fraction."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value != int(value):
+    whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    if isinstance(value, bool) or not whole:
         raise ValueError(f"{name} must be a whole number, got {value!r}")
     if not 0 <= value < 2**63:
         raise ValueError(f"{name} must not be negative or above 2^63, got {value!r}")
@@ -34,9 +36,9 @@ def integer(value: Any, name: str) -> int:
 
 
 def number(value: Any, name: str) -> float:
-    """A finite number."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{name} must be a finite number, got {value!r}")
+    """A finite number of sensible size."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _LARGEST:
+        raise ValueError(f"{name} must be a finite number of at most {_LARGEST:.0e}, got {value!r}")
     return float(value)
 
 
@@ -55,4 +57,6 @@ def file_name(value: Any) -> str:
     path = PurePosixPath(value)
     if path.is_absolute() or ".." in path.parts or "\0" in value:
         raise ValueError(f"file_name must stay inside the image folder, got {value!r}")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise ValueError(f"file_name holds half a character (a lone surrogate), got {value!r}")
     return value

@@ -11,6 +11,8 @@ from pose.skeletons import COCO_17, Skeleton
 from sharding.annotation_values import file_name, integer, number, numbers, read_annotation_file
 from sharding.records import AnnotationError, CrowdRegion, ImageRecord, InstanceRecord, RawDataset, Rejection
 
+_MAX_SIDE = 65535  # JPEG's limit
+
 
 def read_coco(annotations: Path) -> RawDataset:
     """Read COCO keypoint annotations. Raises AnnotationError if the file as a whole is unusable."""
@@ -46,7 +48,8 @@ def read_coco_layout(annotations: Path, dataset: str, skeleton: Skeleton) -> Raw
 
 def _rejection(kind: str, row: Any, annotations: Path, error: ValueError) -> Rejection:
     known = row if isinstance(row, dict) else {}
-    return Rejection(kind, str(known.get("file_name", annotations.name)), known.get("id"), str(error))
+    source_id = known.get("id") if isinstance(known.get("id"), int | str) else None
+    return Rejection(kind, str(known.get("file_name", annotations.name)), source_id, str(error))
 
 
 def _image(row: Any) -> ImageRecord:
@@ -84,14 +87,14 @@ def _attach_instances(
             image.instances.append(instance)
 
 
-def _person_categories(content: dict[str, Any]) -> set[Any]:
+def _person_categories(content: dict[str, Any]) -> list[Any]:
     categories = content.get("categories")
     rows = categories if isinstance(categories, list) else []
-    return {row.get("id") for row in rows if isinstance(row, dict) and row.get("name") == "person"} or {1}
+    return [row.get("id") for row in rows if isinstance(row, dict) and row.get("name") == "person"] or [1]
 
 
 def _instance(
-    row: Any, images: dict[int, ImageRecord], skeleton: Skeleton, persons: set[Any]
+    row: Any, images: dict[int, ImageRecord], skeleton: Skeleton, persons: list[Any]
 ) -> tuple[InstanceRecord, ImageRecord]:
     if not isinstance(row, dict):
         raise ValueError(f"an annotation must be an object, got {row!r}")
@@ -105,12 +108,15 @@ def _instance(
         raise ValueError(f"iscrowd must be 0 or 1, got {iscrowd}")
     keypoints = _keypoints(row, skeleton)
     labelled = int((keypoints[:, 2] > 0).sum())
+    num_keypoints = integer(row.get("num_keypoints", labelled), "num_keypoints")
+    if num_keypoints > skeleton.num_keypoints:
+        raise ValueError(f"num_keypoints must be at most {skeleton.num_keypoints}, got {num_keypoints}")
     x, y, width, height = numbers(row.get("bbox"), 4, "bbox").tolist()
     instance = InstanceRecord(
         instance_id=integer(row.get("id"), "annotation id"),
         box_xywh=(x, y, max(width, 0.0), max(height, 0.0)),
         keypoints=keypoints,
-        num_keypoints=integer(row.get("num_keypoints", labelled), "num_keypoints"),
+        num_keypoints=num_keypoints,
         area=None if row.get("area") is None else number(row["area"], "area"),
         iscrowd=iscrowd,
     )
@@ -142,17 +148,39 @@ def _run_lengths(segmentation: Any, image: ImageRecord) -> tuple[str, int, int]:
     if isinstance(segmentation, list):
         if image.height is None or image.width is None:
             raise ValueError("polygons need the image's width and height")
-        polygons = [[number(value, "segmentation") for value in polygon] for polygon in segmentation]
-        if any(len(polygon) < 6 or len(polygon) % 2 for polygon in polygons):
-            raise ValueError("a polygon needs at least three points")
-        code = coco_mask.merge(coco_mask.frPyObjects(polygons, image.height, image.width))
+        height, width = image.height, image.width
+        _check_mask_size(height, width, image)
+        counts = _polygon_counts(segmentation, height, width)
     else:
         height, width = (integer(value, "segmentation size") for value in segmentation["size"])
-        code = {"size": [height, width], "counts": segmentation["counts"]}
-        if isinstance(code["counts"], list):
-            lengths = [integer(value, "segmentation counts") for value in code["counts"]]
-            if sum(lengths) != height * width:
-                raise ValueError(f"counts cover {sum(lengths)} pixels, the mask has {height * width}")
-            code = coco_mask.frPyObjects({"size": [height, width], "counts": lengths}, height, width)
-    counts = code["counts"]
-    return counts.decode("ascii") if isinstance(counts, bytes) else str(counts), *code["size"]
+        _check_mask_size(height, width, image)
+        counts = _checked_counts(segmentation["counts"], height, width)
+    return counts, height, width
+
+
+def _check_mask_size(height: int, width: int, image: ImageRecord) -> None:
+    if not 0 < height <= _MAX_SIDE or not 0 < width <= _MAX_SIDE:
+        raise ValueError(f"a mask's sides are 1 to {_MAX_SIDE} px, got {height} x {width}")
+    if (image.height or height, image.width or width) != (height, width):
+        raise ValueError(f"the mask is {height} x {width} px, the image {image.height} x {image.width}")
+
+
+def _polygon_counts(segmentation: list[Any], height: int, width: int) -> str:
+    polygons = [[number(value, "segmentation") for value in polygon] for polygon in segmentation]
+    if any(len(polygon) < 6 or len(polygon) % 2 for polygon in polygons):
+        raise ValueError("a polygon needs at least three points")
+    # pycocotools walks along the outline pixel by pixel and crashes the process on a far-away point.
+    if any(abs(value) > 2 * max(height, width) for polygon in polygons for value in polygon):
+        raise ValueError(f"a polygon reaches far outside the {height} x {width} px image")
+    return str(coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))["counts"], "ascii")
+
+
+def _checked_counts(counts: Any, height: int, width: int) -> str:
+    if isinstance(counts, str):
+        coco_mask.decode({"size": [height, width], "counts": counts})  # raises ValueError if it runs over the mask
+        return counts
+    lengths = [integer(value, "segmentation counts") for value in counts]
+    if sum(lengths) != height * width:
+        raise ValueError(f"counts cover {sum(lengths)} pixels, the mask has {height * width}")
+    code = coco_mask.frPyObjects({"size": [height, width], "counts": lengths}, height, width)
+    return str(code["counts"], "ascii")

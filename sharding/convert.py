@@ -4,7 +4,6 @@ import fcntl
 import hashlib
 import json
 import re
-import tarfile
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -20,7 +19,7 @@ from sharding.image_check import CheckedImage, UnusableImageError, read_image
 from sharding.manifest import MANIFEST, Manifest, ShardInfo, read_manifest
 from sharding.records import ImageRecord, RawDataset, Rejection
 from sharding.schema import SCHEMA_VERSION, sidecar_schema
-from sharding.shard_writer import tar_member_bytes, write_shard
+from sharding.shard_writer import tar_bytes, tar_member_bytes, write_shard
 from sharding.storage import Folder
 
 REJECTS = "rejects.jsonl"
@@ -45,13 +44,17 @@ class ConversionSettings:
     strict: bool = False
     check_images: bool = True
 
+    def __post_init__(self) -> None:
+        if not self.split or "/" in self.split:
+            raise ConversionError(f"a split's name begins its files' names, so it cannot be {self.split!r}")
+
 
 class _ShardState(BaseModel):
     """What is remembered of a finished shard, so that a killed conversion goes on behind it."""
 
     plan: str
     shard: ShardInfo | None
-    rejections: list[dict[str, object]]
+    rejections: list[Rejection]
 
 
 def convert(
@@ -78,7 +81,7 @@ def convert(
         else:
             states = _build_shards(folder, raw, settings, work, scratch, on_images)
             manifest = _finish(folder, raw, settings, states, scratch)
-    folder.delete_folder(_WORK)
+        folder.delete_folder(_WORK)
     return manifest
 
 
@@ -97,18 +100,19 @@ def _build_shards(
     )
     states = []
     with ThreadPoolExecutor(settings.workers) as pool:
-        for number, images in enumerate(plan):
+        for number, (images, _) in enumerate(plan):
             state = _read_state(folder, work, number, digest)
             if state is None:
                 name = f"{settings.split}-{number:06d}"
                 rejections: list[Rejection] = []
                 accepted = _accepted(images, settings, pool, rejections, on_images)
                 shard = write_shard(folder, name, accepted, schema, scratch)
-                state = _ShardState(plan=digest, shard=shard, rejections=[asdict(row) for row in rejections])
+                state = _ShardState(plan=digest, shard=shard, rejections=rejections)
                 with work.write(_state_name(number), scratch) as file:
                     file.write(state.model_dump_json().encode())
             else:
                 on_images(len(images))
+                _require_no_rejection(state.rejections, settings)
             states.append(state)
     return states
 
@@ -130,9 +134,13 @@ def _accepted(
             yield image, result
 
 
-def _plan_shards(images: Iterable[ImageRecord], settings: ConversionSettings) -> Iterator[list[ImageRecord]]:
-    """Consecutive images whose files fill up to `shard_bytes`; decided by file sizes, so before anything is read."""
-    room = settings.shard_bytes - tarfile.RECORDSIZE  # what closes a tar
+def _plan_shards(
+    images: Iterable[ImageRecord], settings: ConversionSettings
+) -> Iterator[tuple[list[ImageRecord], int]]:
+    """Consecutive images whose tar is at most `shard_bytes`, and the bytes they take in it.
+
+    Decided by file sizes, so before anything is read. A picture larger than `shard_bytes` has a tar of its own.
+    """
     shard: list[ImageRecord] = []
     used = 0
     for image in images:
@@ -140,19 +148,19 @@ def _plan_shards(images: Iterable[ImageRecord], settings: ConversionSettings) ->
             size = tar_member_bytes((settings.images / image.file_name).stat().st_size)
         except OSError:
             size = 0  # it will be refused when it is read
-        if shard and used + size > room:
-            yield shard
+        if shard and tar_bytes(used + size) > settings.shard_bytes:
+            yield shard, used
             shard, used = [], 0
         shard.append(image)
         used += size
     if shard:
-        yield shard
+        yield shard, used
 
 
-def _plan_digest(raw: RawDataset, plan: list[list[ImageRecord]], settings: ConversionSettings) -> str:
+def _plan_digest(raw: RawDataset, plan: list[tuple[list[ImageRecord], int]], settings: ConversionSettings) -> str:
     """Changes whenever a finished shard of an earlier, killed conversion must not be used again."""
-    parts = [SCHEMA_VERSION, raw.dataset, raw.annotations_sha256, settings.split, settings.check_images]
-    parts += [[image.key for image in shard] for shard in plan]
+    parts = [SCHEMA_VERSION, raw.dataset, raw.annotations_sha256, raw.notes, settings.split, settings.check_images]
+    parts += [[used, *(image.key for image in images)] for images, used in plan]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -240,16 +248,16 @@ def _read_ahead(
 def _finish(
     folder: Folder, raw: RawDataset, settings: ConversionSettings, states: list[_ShardState], scratch: Path
 ) -> Manifest:
-    rejections = [asdict(rejection) for rejection in raw.rejections]
-    rejections += [rejection for state in states for rejection in state.rejections]
+    rejections = [*raw.rejections, *(rejection for state in states for rejection in state.rejections)]
     shards = [state.shard for state in states if state.shard is not None]
     if not shards:
-        example = f"; the first: {rejections[0]['file']}: {rejections[0]['reason']}" if rejections else ""
+        example = f"; the first: {rejections[0].file}: {rejections[0].reason}" if rejections else ""
         raise ConversionError(f"none of the {len(raw.images)} images of {raw.annotations} could be converted{example}")
     _delete_stale_shards(folder, settings.split, shards)
     with folder.write(REJECTS, scratch) as file:
         for rejection in rejections:
-            file.write((json.dumps(rejection, ensure_ascii=False) + "\n").encode())
+            line = json.dumps(asdict(rejection), ensure_ascii=False) + "\n"
+            file.write(line.encode(errors="backslashreplace"))  # half a character becomes JSON's own escape
     manifest = Manifest(
         schema_version=SCHEMA_VERSION,
         dataset=raw.dataset,

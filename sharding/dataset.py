@@ -122,10 +122,10 @@ def open_sidecar(folder: Folder, shard: ShardInfo) -> pa.RecordBatch:
     if size != shard.sidecar_bytes:
         found = "is missing" if size is None else f"has {size} bytes"
         raise BrokenShardError(f"{folder.location(shard.sidecar)} {found}, the manifest says {shard.sidecar_bytes}")
+    content = folder.memory_map(shard.sidecar)
     try:
-        reader = pa.ipc.open_file(folder.memory_map(shard.sidecar))
-        sidecar = reader.get_batch(0)
-    except (pa.ArrowException, ValueError, IndexError) as error:
+        sidecar = pa.ipc.open_file(content).get_batch(0)
+    except (pa.ArrowException, ValueError, IndexError, OSError) as error:
         raise BrokenShardError(f"{folder.location(shard.sidecar)} is not an Arrow file: {error}") from error
     if sidecar.num_rows != shard.images:
         raise BrokenShardError(

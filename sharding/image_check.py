@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-_EXTENSIONS = {"JPEG": "jpg", "PNG": "png"}
+_EXTENSIONS = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png"}  # MPO: a phone's JPEG with more pictures behind the first
 
 
 class UnusableImageError(ValueError):
@@ -42,7 +42,7 @@ def read_image(path: Path, annotated_size: tuple[int | None, int | None], decode
     if not data:
         raise UnusableImageError("the file is empty")
     try:
-        with Image.open(io.BytesIO(data), formats=list(_EXTENSIONS)) as image:
+        with Image.open(io.BytesIO(data), formats=["JPEG", "PNG"]) as image:
             extension, (width, height) = _EXTENSIONS[str(image.format)], image.size
             if decode:
                 image.load()

@@ -2,10 +2,10 @@
 
 import hashlib
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from pose.errors import UserError
-from pose.skeletons import Skeleton, get_skeleton
+from pose.skeletons import SKELETONS, Skeleton, get_skeleton
 from sharding.schema import SCHEMA_VERSION
 from sharding.storage import Folder
 
@@ -18,6 +18,10 @@ class NotADatasetError(UserError, ValueError):
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class _Version(BaseModel):
+    schema_version: int
 
 
 class ShardInfo(_Frozen):
@@ -46,6 +50,13 @@ class Manifest(_Frozen):
     notes: list[str]
     shards: list[ShardInfo]
 
+    @field_validator("skeleton")
+    @classmethod
+    def _known_skeleton(cls, name: str) -> str:
+        if name not in SKELETONS:
+            raise ValueError(f"unknown skeleton {name!r}; known: {', '.join(SKELETONS)}")
+        return name
+
     def digest(self) -> str:
         """A sha256 that changes whenever any picture or annotation of the split changes."""
         return hashlib.sha256(self.to_json()).hexdigest()
@@ -65,17 +76,18 @@ def read_manifest(folder: Folder) -> Manifest:
             f"{folder.location(MANIFEST)} does not exist: the folder is not a sharded split, or its conversion did not "
             "finish (run the same `posestream convert` command again to resume it)"
         )
+    content = folder.read(MANIFEST)
     try:
-        manifest = Manifest.model_validate_json(folder.read(MANIFEST))
+        version = _Version.model_validate_json(content).schema_version
+        if version != SCHEMA_VERSION:
+            raise NotADatasetError(
+                f"{folder.location(MANIFEST)} has schema version {version}, this posestream reads {SCHEMA_VERSION}; "
+                "delete the folder and convert the split again"
+            )
+        return Manifest.model_validate_json(content)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or "the file"
         raise NotADatasetError(
-            f"{folder.location(MANIFEST)}: {key}: {first['msg']}; convert the split again"
+            f"{folder.location(MANIFEST)}: {key}: {first['msg']}; delete the folder and convert the split again"
         ) from error
-    if manifest.schema_version != SCHEMA_VERSION:
-        raise NotADatasetError(
-            f"{folder.location(MANIFEST)} has schema version {manifest.schema_version}, this posestream reads "
-            f"{SCHEMA_VERSION}; convert the split again"
-        )
-    return manifest

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.io
 from numpy.typing import NDArray
 
 from pose.skeletons import MPII_16
 from sharding.annotation_values import file_name, number, numbers, read_annotation_file
+from sharding.matlab import read_matlab
 from sharding.mpii_person import HEAD_SIZE_PER_DIAGONAL, mpii_instance
 from sharding.mpii_release import read_mpii_release
 from sharding.records import AnnotationError, ImageRecord, InstanceRecord, RawDataset, Rejection
+
+_GROUND_TRUTH = "MPII's ground-truth file for PCKh"
 
 
 def read_mpii(annotations: Path, split: str = "train") -> RawDataset:
@@ -76,13 +78,14 @@ def _head_sizes(annotations: Path, content: list[Any]) -> tuple[NDArray[np.float
     path = annotations.with_name("gt_valid.mat")
     if not path.exists():
         return None, [f"no {path.name} beside {annotations.name}: PCKh will take the neck–head-top segment"]
-    try:
-        truth = scipy.io.loadmat(path)
-        boxes, positions = truth["headboxes_src"], truth["pos_gt_src"]
-        missing = truth["jnt_missing"]
-    except (OSError, ValueError, KeyError, NotImplementedError) as error:
-        raise AnnotationError(f"{path} is not MPII's ground-truth file for PCKh: {error}") from error
-    if boxes.shape[2] != len(content) or not _same_persons(content, positions, missing):
+    truth = read_matlab(path, _GROUND_TRUTH)
+    for name, shape in {"headboxes_src": (2, 2), "pos_gt_src": (16, 2), "jnt_missing": (16,)}.items():
+        values = truth.get(name)
+        if not isinstance(values, np.ndarray) or values.shape[:-1] != shape or values.dtype.kind not in "buif":
+            raise AnnotationError(f"{path} is not {_GROUND_TRUTH}: {name} must hold {shape} numbers per person")
+    boxes, positions, missing = truth["headboxes_src"], truth["pos_gt_src"], truth["jnt_missing"]
+    persons = {values.shape[-1] for values in (boxes, positions, missing)}
+    if persons != {len(content)} or not _same_persons(content, positions, missing):
         return None, [
             f"{path.name} describes other persons than {annotations.name}: PCKh will take the neck–head-top segment"
         ]
@@ -94,7 +97,7 @@ def _same_persons(content: list[Any], positions: NDArray[np.float64], missing: N
     for person, row in enumerate(content):
         try:
             joints = np.array(row["joints"], dtype=np.float64).reshape(16, 2)
-        except (TypeError, ValueError, KeyError):
+        except (TypeError, ValueError, KeyError, OverflowError):
             continue  # it is refused for its own reasons
         labelled = missing[:, person] == 0
         if np.nanmax(np.abs(joints - positions[:, :, person])[labelled], initial=0) > 1:

@@ -40,6 +40,11 @@ def tar_member_bytes(size: int) -> int:
     return tarfile.BLOCKSIZE + -(-size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
 
 
+def tar_bytes(members: int) -> int:
+    """Bytes of a tar whose members take `members`: two empty blocks close it, and it is padded to whole records."""
+    return -(-(members + 2 * tarfile.BLOCKSIZE) // tarfile.RECORDSIZE) * tarfile.RECORDSIZE
+
+
 def write_shard(
     folder: Folder,
     name: str,

@@ -3,10 +3,10 @@
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 from pyarrow import fs as arrow_fs
@@ -40,17 +40,23 @@ class Folder:
         return f"{self.uri.rstrip('/')}/{name}"
 
     def exists(self, name: str) -> bool:
-        return self.filesystem.get_file_info(f"{self.path}/{name}").type == arrow_fs.FileType.File
+        return self.size(name) is not None
 
     def size(self, name: str) -> int | None:
         """Bytes, None if there is no such file."""
-        info = self.filesystem.get_file_info(f"{self.path}/{name}")
+        info = self._look(f"{self.path}/{name}")
         return info.size if info.type == arrow_fs.FileType.File else None
 
     def names(self) -> list[str]:
         """Files directly in this folder, sorted; empty if the folder does not exist."""
         selector = arrow_fs.FileSelector(self.path, allow_not_found=True)
-        return sorted(info.base_name for info in self.filesystem.get_file_info(selector) if info.is_file)
+        return sorted(info.base_name for info in self._look(selector) if info.is_file)
+
+    def _look(self, at: str | arrow_fs.FileSelector) -> Any:
+        try:
+            return self.filesystem.get_file_info(at)
+        except (OSError, pa.ArrowException) as error:
+            raise StorageError(f"cannot look into {self.uri}: {error}") from error
 
     def open(self, name: str) -> pa.NativeFile:
         """A seekable file. Raises StorageError that names the URI."""
@@ -75,7 +81,8 @@ class Folder:
             raise StorageError(f"cannot open {self.location(name)}: {error}") from error
 
     def delete_folder(self, name: str) -> None:
-        self.filesystem.delete_dir(f"{self.path}/{name}")
+        with suppress(FileNotFoundError):  # another process that finished at the same time deleted it
+            self.filesystem.delete_dir(f"{self.path}/{name}")
 
     def delete_file(self, name: str) -> None:
         self.filesystem.delete_file(f"{self.path}/{name}")
@@ -90,6 +97,8 @@ class Folder:
         Args:
             name: the file's name.
             scratch: a local folder for the unfinished file; for a local target it must be on the same file system.
+        Raises:
+            StorageError: the disk is full, or the target refuses the file; nothing is left of it.
         """
         part = scratch / f"{name}.partial"
         try:
@@ -101,11 +110,24 @@ class Folder:
                 os.replace(part, self.local / name)
                 _sync_folder(self.local)
             else:
-                # An object store shows an object only once its upload is complete.
-                with part.open("rb") as file, self.filesystem.open_output_stream(f"{self.path}/{name}") as out:
-                    shutil.copyfileobj(file, out, 16 << 20)
+                self._upload(part, f"{self.path}/{name}")
+        except StorageError:
+            raise
+        except (OSError, pa.ArrowException) as error:
+            raise StorageError(f"cannot write {self.location(name)}: {error}") from error
         finally:
             part.unlink(missing_ok=True)
+
+    def _upload(self, part: Path, target: str) -> None:
+        """An object store shows an object only once its upload is complete."""
+        try:
+            with part.open("rb") as file, self.filesystem.open_output_stream(target) as out:
+                shutil.copyfileobj(file, out, 16 << 20)
+        except BaseException:
+            # Leaving the block closed the stream, and that completes the upload, though of half a file.
+            with suppress(OSError):
+                self.filesystem.delete_file(target)
+            raise
 
     def create(self) -> None:
         try:

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 import pyarrow as pa
 
 from sharding.dataset import BrokenShardError, open_sidecar
-from sharding.manifest import ShardInfo, read_manifest
-from sharding.storage import Folder, StorageError
+from sharding.manifest import MANIFEST, Manifest, ShardInfo, read_manifest
+from sharding.schema import sidecar_schema
+from sharding.storage import Folder
 
 _CHUNK = 8 << 20
 
@@ -19,23 +20,42 @@ def verify(folder: Folder, on_shard: Callable[[ShardInfo], None] = lambda shard:
 
     Raises NotADatasetError if there is no manifest to check against.
     """
-    problems: list[str] = []
-    for shard in read_manifest(folder).shards:
-        problems.extend(_verify_shard(folder, shard))
+    manifest = read_manifest(folder)
+    problems = list(_check_totals(manifest))
+    for shard in manifest.shards:
+        problems.extend(_verify_shard(folder, shard, manifest))
         on_shard(shard)
     return problems
 
 
-def _verify_shard(folder: Folder, shard: ShardInfo) -> Iterator[str]:
+def _check_totals(manifest: Manifest) -> Iterator[str]:
+    for name in ("images", "instances"):
+        total, summed = getattr(manifest, name), sum(getattr(shard, name) for shard in manifest.shards)
+        if total != summed:
+            yield f"{MANIFEST}: it says {total} {name}, its shards have {summed}"
+
+
+def _verify_shard(folder: Folder, shard: ShardInfo, manifest: Manifest) -> Iterator[str]:
     yield from _check_file(folder, shard.tar, shard.tar_bytes, shard.tar_sha256)
     yield from _check_file(folder, shard.sidecar, shard.sidecar_bytes, shard.sidecar_sha256)
     if folder.size(shard.tar) is None:
         return
     try:
         sidecar = open_sidecar(folder, shard)
+        sidecar.validate(full=True)  # wrong offsets inside would be followed out of the file
     except BrokenShardError as error:
         yield str(error)
         return
+    except pa.ArrowException as error:
+        yield f"{shard.sidecar}: {error}"
+        return
+    labels = {"dataset": manifest.dataset, "split": manifest.split, "skeleton": manifest.skeleton}
+    if not sidecar.schema.equals(sidecar_schema(manifest.skeleton_definition.num_keypoints, labels), True):
+        yield f"{shard.sidecar}: its columns are not those of {manifest.dataset} {manifest.split} ({manifest.skeleton})"
+        return
+    instances = len(sidecar.column("instances").flatten())
+    if instances != shard.instances:
+        yield f"{shard.sidecar}: {instances} instances, the manifest says {shard.instances}"
     yield from _check_members(folder, shard, sidecar)
 
 
@@ -63,12 +83,11 @@ def _check_members(folder: Folder, shard: ShardInfo, sidecar: pa.RecordBatch) ->
                 header = tarfile.TarInfo.frombuf(
                     file.read_at(tarfile.BLOCKSIZE, offset - tarfile.BLOCKSIZE), "utf-8", "strict"
                 )
-                data = file.read_at(size, offset)
-            except (tarfile.HeaderError, StorageError, OSError, ValueError) as error:
+            except (tarfile.HeaderError, OSError, ValueError) as error:
                 yield f"{where}: no tar member at offset {offset} ({error})"
                 continue
             if header.name != f"{key}.{extension}" or header.size != size:
                 found = f"{header.name} of {header.size} bytes"
                 yield f"{where}: the tar has {found} there; is the sidecar another shard's?"
-            elif zlib.crc32(data) != crc32:
+            elif zlib.crc32(file.read_at(size, offset)) != crc32:
                 yield f"{where}: the picture's bytes do not match their crc32"

@@ -1,0 +1,41 @@
+# `make demo` and `make test` do all the set-up on a fresh machine: a virtual environment in .venv, nothing outside it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+DEMO_OUT ?= runs/demo
+
+.PHONY: demo test lint unit slow install clean
+
+demo: install
+	$(BIN)/posestream demo --out $(DEMO_OUT)
+
+test: install lint unit
+
+lint:
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+unit:
+	$(BIN)/python -m pytest
+
+slow:
+	$(BIN)/python -m pytest -m slow
+
+install: $(VENV)/installed
+
+# torch comes first and pinned: unpinned, other packages would pull its CUDA build of several GB. xtcocotools must be
+# built against the numpy that is installed; its wheel is for numpy 1.
+$(VENV)/installed: pyproject.toml constraints.txt Makefile
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "posestream needs Python 3.11 or newer")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+		(echo "no virtual environment: on Debian, apt-get install python3-venv python3-dev gcc"; exit 1)
+	$(PIP) install -q -c constraints.txt torch numpy cython setuptools wheel
+	$(PIP) install -q -c constraints.txt --no-build-isolation --no-binary xtcocotools xtcocotools
+	$(PIP) install -q -c constraints.txt --no-build-isolation -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) runs build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

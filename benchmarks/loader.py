@@ -1,0 +1,305 @@
+"""The top-down loader against the classical one, on the same cores and data, in one run.
+
+    python -m benchmarks.loader                 # a table; stores benchmarks/results/loader.json
+    python -m benchmarks.loader --json          # the two ratios alone
+
+What is compared, in instances per second, crops of 256x192:
+
+- classical: a torch DataLoader whose workers read one picture file per instance, decode and warp it with OpenCV, and make
+  normalised floats and heatmaps in numpy, keypoint by keypoint, as the public HRNet code does.
+- ours: posestream's loader (uint8 crops) plus what it leaves to the network's device: normalisation and heatmaps in torch.
+- loader alone: without these two.
+- decode once: DALI decoding every JPEG once on the same cores, nothing else; times instances per picture.
+
+Pictures are synthetic people enlarged to 640 px, some 2.6 instances each, unless --data names a sharded split whose raw
+pictures lie in --images.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from engine.config import DataConfig, ModelConfig, Recipe
+from engine.topdown import TopDownTask
+from models import OutputMap
+from pipelines.augmentation import Augmentation
+from pipelines.reader import PictureReader
+from pipelines.samples import TopDownSamples, annotated_samples
+from pipelines.topdown import LoaderSettings, TopDownLoader
+from sharding.convert import ConversionSettings, convert
+from sharding.dataset import ShardedDataset, open_dataset
+from sharding.raw import read_raw
+from sharding.storage import open_folder
+from sharding.synthetic import write_dataset
+
+CROP, STRIDE, SIGMA = (256, 192), 4, 2
+AUGMENTATION = Augmentation(scale_factor=0.35, rotation_factor=45, flip_probability=0.5, half_body_probability=0.3)
+LONG_SIDE, JPEG_QUALITY = 640, 92
+RESULTS = Path(__file__).parent / "results"
+
+
+def make_data(folder: Path, images: int) -> tuple[ShardedDataset, Path]:
+    """A split of synthetic people, enlarged to the size of COCO's pictures."""
+    files = write_dataset("coco", folder / "raw", images, seed=3)
+    content = json.loads(files.annotations.read_bytes())
+    scales = {}
+    for image in content["images"]:
+        path = files.images / image["file_name"]
+        picture = cv2.imread(str(path))
+        assert picture is not None
+        scale = LONG_SIDE / max(picture.shape[:2])
+        picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+        grain = np.random.default_rng(image["id"]).normal(0, 4, picture.shape)
+        picture = np.clip(picture + grain, 0, 255).astype(np.uint8)
+        cv2.imwrite(str(path), picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+        image["height"], image["width"] = picture.shape[:2]
+        scales[image["id"]] = scale
+    for row in content["annotations"]:
+        scale = scales[row["image_id"]]
+        row["bbox"] = [value * scale for value in row["bbox"]]
+        row["keypoints"] = [value * scale if k % 3 < 2 else value for k, value in enumerate(row["keypoints"])]
+        del row["segmentation"]
+    files.annotations.write_text(json.dumps(content))
+    settings = ConversionSettings(files.images, "bench", workers=os.cpu_count() or 1)
+    convert(read_raw("coco", files.annotations, "bench"), open_folder(folder / "shards"), settings)
+    return open_dataset(folder / "shards"), files.images
+
+
+@dataclass
+class ClassicalDataset(torch.utils.data.Dataset):  # type: ignore[type-arg]
+    """One instance at a time, from its picture file, with OpenCV and numpy."""
+
+    paths: list[str]
+    center: NDArray[np.float64]
+    extent: NDArray[np.float64]
+    keypoints: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        picture = cv2.imread(self.paths[index], cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        assert picture is not None
+        picture = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+        keypoints, center = self.keypoints[index].copy(), self.center[index].copy()
+        scale = np.clip(np.random.randn() * 0.35 + 1, 0.65, 1.35)  # noqa: NPY002 - as the public code
+        rotation = np.clip(np.random.randn() * 45, -90, 90) if np.random.rand() < 0.6 else 0  # noqa: NPY002
+        if np.random.rand() < 0.5:  # noqa: NPY002
+            picture = picture[:, ::-1]
+            keypoints[:, 0] = picture.shape[1] - 1 - keypoints[:, 0]
+            center[0] = picture.shape[1] - 1 - center[0]
+        matrix = cv2.getRotationMatrix2D(center.tolist(), rotation, CROP[1] / (self.extent[index, 1] * scale))
+        matrix[:, 2] += np.array([CROP[1] / 2, CROP[0] / 2]) - center
+        crop = cv2.warpAffine(picture, matrix, (CROP[1], CROP[0]), flags=cv2.INTER_LINEAR)
+        for k in range(len(keypoints)):
+            if keypoints[k, 2] > 0:
+                keypoints[k, :2] = matrix @ np.array([keypoints[k, 0], keypoints[k, 1], 1.0])
+        heatmaps, weights = _heatmaps(keypoints)
+        pixels = torch.from_numpy(np.ascontiguousarray(crop.transpose(2, 0, 1))).float().div(255)
+        pixels = (pixels - torch.tensor([0.485, 0.456, 0.406])[:, None, None]) / torch.tensor([0.229, 0.224, 0.225])[
+            :, None, None
+        ]
+        return pixels, torch.from_numpy(heatmaps), torch.from_numpy(weights)
+
+
+def _heatmaps(keypoints: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Targets keypoint by keypoint: a Gaussian patch, copied where it overlaps the map."""
+    height, width, radius = CROP[0] // STRIDE, CROP[1] // STRIDE, SIGMA * 3
+    heatmaps = np.zeros((len(keypoints), height, width), dtype=np.float32)
+    weights = (keypoints[:, 2] > 0).astype(np.float32)
+    for k in range(len(keypoints)):
+        x, y = int(keypoints[k, 0] / STRIDE + 0.5), int(keypoints[k, 1] / STRIDE + 0.5)
+        left, top, right, bottom = x - radius, y - radius, x + radius + 1, y + radius + 1
+        if left >= width or top >= height or right < 0 or bottom < 0:
+            weights[k] = 0
+            continue
+        steps = np.arange(0, 2 * radius + 1, 1, np.float32)
+        patch = np.exp(-((steps - radius) ** 2 + (steps[:, None] - radius) ** 2) / (2 * SIGMA**2))
+        patch_x, patch_y = (max(0, -left), min(right, width) - left), (max(0, -top), min(bottom, height) - top)
+        if weights[k] > 0.5:
+            map_x, map_y = (max(0, left), min(right, width)), (max(0, top), min(bottom, height))
+            heatmaps[k, map_y[0] : map_y[1], map_x[0] : map_x[1]] = patch[
+                patch_y[0] : patch_y[1], patch_x[0] : patch_x[1]
+            ]
+    return heatmaps, weights
+
+
+def classical_loader(samples: TopDownSamples, images: Path, batch_size: int, cores: int) -> Callable[[float], float]:
+    dataset = samples.dataset
+    names = np.array([name for sidecar in dataset.sidecars for name in sidecar.column("file_name").to_pylist()])
+    taken = samples.take(np.arange(len(samples)), CROP, 1.25)
+    center, extent = taken.center, taken.extent
+    paths = [str(images / name) for name in names[samples.image_rows]]
+    loader = torch.utils.data.DataLoader(
+        ClassicalDataset(paths, center, extent, taken.keypoints),
+        batch_size=batch_size,
+        shuffle=True,
+        num_workers=cores,
+        persistent_workers=True,
+    )
+
+    def measure(seconds: float) -> float:
+        next(iter(loader))  # workers are up, and the page cache is warm
+        return _rate((len(pixels) for _ in iter(int, 1) for pixels, _, _ in loader), seconds)
+
+    return measure
+
+
+def posestream_loader(samples: TopDownSamples, batch_size: int, cores: int, complete: bool) -> Callable[[float], float]:
+    recipe = Recipe(name="", run_dir="", data=DataConfig(crop_size=CROP), model=ModelConfig(name=""))
+    task = TopDownTask(recipe, samples.dataset.skeleton)
+    codec = task.codec(OutputMap("heatmaps", STRIDE))
+    settings = LoaderSettings(CROP, batch_size, augmentation=AUGMENTATION, threads=cores)
+
+    def measure(seconds: float) -> float:
+        loader = TopDownLoader(samples, settings)
+
+        def batches():  # type: ignore[no-untyped-def]
+            while True:
+                for batch in loader:
+                    if complete:
+                        task.network_input(batch.crops)
+                        codec.encode(batch.keypoints, (batch.visibility > 0).float())
+                    yield int(batch.valid.sum())
+
+        stream = batches()
+        next(stream)
+        rate = _rate(stream, seconds)
+        loader.close()
+        return rate
+
+    return measure
+
+
+def decode_once(samples: TopDownSamples, batch_size: int, cores: int) -> Callable[[float], float]:
+    from nvidia.dali import fn, pipeline_def, types
+
+    dataset = samples.dataset
+    rows = np.unique(samples.image_rows)
+    pictures = PictureReader(dataset).read(rows)
+    per_picture = len(samples) / len(rows)
+
+    @pipeline_def(batch_size=batch_size, num_threads=cores, device_id=None, prefetch_queue_depth=2)
+    def graph():  # type: ignore[no-untyped-def]
+        encoded = fn.external_source(source=feed, batch=True, dtype=types.UINT8)
+        return fn.decoders.image(encoded, output_type=types.RGB, adjust_orientation=False)
+
+    position = 0
+
+    def feed() -> list[NDArray[np.uint8]]:
+        nonlocal position
+        chosen = [pictures[(position + k) % len(pictures)] for k in range(batch_size)]
+        position += batch_size
+        return chosen
+
+    def measure(seconds: float) -> float:
+        pipeline = graph()
+        pipeline.build()
+        pipeline.run()
+
+        def batches():  # type: ignore[no-untyped-def]
+            while True:
+                pipeline.run()
+                yield batch_size
+
+        return _rate(batches(), seconds) * per_picture
+
+    return measure
+
+
+def _rate(batches, seconds: float) -> float:  # type: ignore[no-untyped-def]
+    count, started = 0, time.perf_counter()
+    for size in batches:
+        count += size
+        if time.perf_counter() - started > seconds:
+            break
+    return count / (time.perf_counter() - started)
+
+
+def run(arguments: argparse.Namespace, folder: Path) -> dict[str, object]:
+    cores = arguments.cores or os.cpu_count() or 1
+    dataset, images = (
+        (open_dataset(arguments.data), arguments.images) if arguments.data else make_data(folder, arguments.pictures)
+    )
+    samples = annotated_samples(dataset)
+    tar_bytes = sum(shard.tar_bytes for shard in dataset.manifest.shards)
+    contenders = {
+        "classical": classical_loader(samples, images, arguments.batch, cores),
+        "ours": posestream_loader(samples, arguments.batch, cores, complete=True),
+        "loader alone": posestream_loader(samples, arguments.batch, cores, complete=False),
+        "decode once": decode_once(samples, arguments.batch, cores),
+    }
+    rates: dict[str, list[float]] = {name: [] for name in contenders}
+    for number in range(arguments.rounds):
+        for name, measure in contenders.items():
+            rates[name].append(measure(arguments.seconds))
+            print(f"round {number + 1} {name}: {rates[name][-1]:.0f} instances/s", file=sys.stderr)
+
+    def ratio(name: str, to: str) -> float:
+        """The median over rounds: each round compares what ran within the same minute on a shared machine."""
+        return round(statistics.median(a / b for a, b in zip(rates[name], rates[to], strict=True)), 2)
+
+    return {
+        "ratio_to_classical": ratio("ours", "classical"),
+        "ratio_to_decode_once": ratio("ours", "decode once"),
+        "loader_alone_to_classical": ratio("loader alone", "classical"),
+        "loader_alone_to_decode_once": ratio("loader alone", "decode once"),
+        "instances_per_s": {name: [round(rate) for rate in values] for name, values in rates.items()},
+        "data": {
+            "pictures": dataset.num_images,
+            "instances_per_picture": round(len(samples) / len(np.unique(samples.image_rows)), 2),
+            "mean_picture_kb": round(tar_bytes / dataset.num_images / 1000),
+        },
+        "command": "python -m benchmarks.loader " + " ".join(sys.argv[1:]),
+        "machine": {"cpu": _cpu_name(), "cores": cores, "python": platform.python_version()},
+        "versions": {
+            name: version(name)
+            for name in ("torch", "nvidia-dali-cuda120", "opencv-python-headless", "numpy", "pyarrow")
+        },
+    }
+
+
+def _cpu_name() -> str:
+    return str(torch.cpu.get_capabilities().get("cpu_name", platform.machine()))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="print the two ratios alone, as JSON")
+    parser.add_argument("--data", help="a sharded split instead of synthetic people")
+    parser.add_argument("--images", type=Path, help="the folder of its raw pictures, for the classical loader")
+    parser.add_argument("--pictures", type=int, default=300)
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--cores", type=int, help="threads and workers; default: all")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=6, help="of each measurement")
+    parser.add_argument("--out", type=Path, default=RESULTS / "loader.json")
+    arguments = parser.parse_args()
+    if (arguments.data is None) != (arguments.images is None):
+        parser.error("--data and --images belong together")
+    with tempfile.TemporaryDirectory() as folder:
+        result = run(arguments, Path(folder))
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    arguments.out.write_text(json.dumps(result, indent=1) + "\n")
+    shown = (
+        {name: result[name] for name in ("ratio_to_classical", "ratio_to_decode_once")} if arguments.json else result
+    )
+    print(json.dumps(shown, indent=None if arguments.json else 1))
+
+
+if __name__ == "__main__":
+    main()

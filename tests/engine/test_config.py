@@ -1,0 +1,167 @@
+"""The configuration tree: what may be set, what is refused and in which words."""
+
+import re
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from engine.config import ConfigError, Recipe, leaves, override, parse_recipe
+from pose.errors import UserError
+
+
+@pytest.fixture
+def recipe() -> Recipe:
+    return parse_recipe(
+        {"name": "r", "run_dir": "runs/r", "data": {}, "model": {"name": "net", "options": {"width": 32}}}
+    )
+
+
+def value(recipe: Recipe, path: str) -> Any:
+    node: Any = recipe
+    for name in path.split("."):
+        node = node[name] if isinstance(node, dict) else getattr(node, name)
+    return node
+
+
+@pytest.mark.parametrize(
+    ("assignment", "path", "expected"),
+    [
+        ("optim.lr=5e-4", "optim.lr", 5e-4),
+        ("optim.lr=1", "optim.lr", 1.0),
+        ("train.epochs=3", "train.epochs", 3),
+        ("data.train=/data/a=b", "data.train", "/data/a=b"),
+        ("data.train=s3://bucket/x,y", "data.train", "s3://bucket/x,y"),
+        ("data.train=null", "data.train", None),
+        ("data.train=None", "data.train", None),
+        ("run_dir=runs/two words", "run_dir", "runs/two words"),
+        ("evaluate.flip_test=false", "evaluate.flip_test", False),
+        ("data.shuffle=none", "data.shuffle", "none"),
+        ("evaluate.detections=none", "evaluate.detections", None),
+        ("data.convention=unbiased", "data.convention", "unbiased"),
+        ("data.crop_size=384,288", "data.crop_size", (384, 288)),
+        ("data.crop_size=(384, 288)", "data.crop_size", (384, 288)),
+        ("data.crop_size=[384, 288]", "data.crop_size", (384, 288)),
+        ("optim.milestones=[]", "optim.milestones", ()),
+        ("optim.milestones=()", "optim.milestones", ()),
+        ("optim.milestones=[7]", "optim.milestones", (7,)),
+        ("optim.milestones=(7,)", "optim.milestones", (7,)),
+        ("augmentation.rotation_factor=40", "augmentation.rotation_factor", 40.0),
+        ("model.options.width=8", "model.options.width", 8),
+        ("model.options.brand_new=[1, 2]", "model.options.brand_new", [1, 2]),
+        ("model.options.kind=deep", "model.options.kind", "deep"),
+    ],
+)
+def test_a_leaf_is_set_from_text(recipe: Recipe, assignment: str, path: str, expected: Any) -> None:
+    changed = override(recipe, [assignment])
+    assert value(changed, path) == expected
+    assert type(value(changed, path)) is type(expected)
+    before, after = leaves(recipe), leaves(changed)
+    assert {name for name in before | after if before.get(name) != after.get(name)} <= {path}
+
+
+@pytest.mark.parametrize(
+    ("assignment", "parts"),
+    [
+        ("optim.lrr=1", ["optim.lrr", "Did you mean optim.lr?", "weight_decay", "milestones"]),
+        ("optm.lr=1", ["optm.lr", "Did you mean optim?", "data", "evaluate"]),
+        ("learning_rate=1", ["learning_rate", "a recipe has: name, run_dir, data"]),
+        ("optim.lr.x=1", ["optim.lr.x", "optim has:", "milestones"]),
+        ("model.options.a.b=1", ["model.options.a.b", "width"]),
+        ("=5", ["no setting ''", "a recipe has: name"]),
+        ("optim=1", ["optim is a group", "optim.lr", "optim.gamma"]),
+        ("augmentation=1", ["augmentation is a group", "augmentation.scale_factor"]),
+        ("model.options={}", ["model.options is a group", "model.options.width"]),
+        ("optim.lr", ["'optim.lr' is not of the form key=value"]),
+        ("optim.lr=fast", ["optim.lr", "number", "'fast'"]),
+        ("optim.lr=-1", ["optim.lr", "greater than 0", "-1"]),
+        ("optim.lr=NaN", ["optim.lr", "nan"]),
+        ("optim.lr=Infinity", ["optim.lr", "inf"]),
+        ("train.epochs=2.5", ["train.epochs", "integer", "2.5"]),
+        ("train.epochs=0", ["train.epochs", "greater than 0", "0"]),
+        ("train.seed=-1", ["train.seed", "-1"]),
+        ("optim.name=sgd", ["optim.name", "'adam' or 'adamw'", "'sgd'"]),
+        ("train.precision=16-mixed", ["train.precision", "'32-true' or 'bf16-mixed'", "'16-mixed'"]),
+        ("data.shuffle=no", ["data.shuffle", "'image', 'instance' or 'none'", "'no'"]),
+        ("data.convention=opencv", ["data.convention", "'hrnet' or 'unbiased'", "'opencv'"]),
+        ("heatmap.decoding=soft", ["heatmap.decoding", "'argmax', 'quarter' or 'dark'", "'soft'"]),
+        ("heatmap.encoding=soft", ["heatmap.encoding", "'rounded' or 'exact'", "'soft'"]),
+        ("data.crop_size=256", ["data.crop_size", "tuple", "256"]),
+        ("data.crop_size=256x192", ["data.crop_size", "tuple", "'256x192'"]),
+        ("data.crop_size=256,x", ["data.crop_size.1", "integer", "'x'"]),
+        ("data.crop_size=256,0", ["data.crop_size.1", "greater than 0", "0"]),
+        ("data.crop_size=1,2,3", ["data.crop_size", "3"]),
+        ("evaluate.flip_test=maybe", ["evaluate.flip_test", "boolean", "'maybe'"]),
+        ("evaluate.nms_threshold=1.5", ["evaluate.nms_threshold", "less than or equal to 1", "1.5"]),
+        ("augmentation.scale_factor=2", ["augmentation", "scale_factor must lie in [0, 1)", "2"]),
+        ("augmentation.flip_probability=-0.1", ["flip_probability must lie in [0, 1]", "-0.1"]),
+        ("augmentation.rotation_factor=lots", ["augmentation.rotation_factor", "number", "'lots'"]),
+        ("name=null", ["name", "string", "None"]),
+    ],
+)
+def test_a_wrong_setting_is_refused_with_key_value_and_what_is_valid(
+    recipe: Recipe, assignment: str, parts: list[str]
+) -> None:
+    with pytest.raises(ConfigError) as error:
+        override(recipe, [assignment])
+    for part in parts:
+        assert part in str(error.value)
+    assert isinstance(error.value, UserError)
+    assert "pydantic" not in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_group_without_known_settings_says_how_to_set_one(recipe: Recipe) -> None:
+    bare = parse_recipe({"name": "r", "run_dir": "r", "data": {}, "model": {"name": "net"}})
+    with pytest.raises(ConfigError, match=r"model\.options is a group; set .*model\.options\.NAME=VALUE"):
+        override(bare, ["model.options=8"])
+
+
+def test_all_wrong_values_are_reported_together(recipe: Recipe) -> None:
+    with pytest.raises(ConfigError, match=r"optim\.lr: .*; train\.epochs: "):
+        override(recipe, ["optim.lr=-1", "train.epochs=-1"])
+
+
+def test_a_later_assignment_wins_and_the_given_recipe_stays(recipe: Recipe) -> None:
+    assert override(recipe, ["optim.lr=1", "optim.lr=2"]).optim.lr == 2
+    override(recipe, ["model.options.width=99"])
+    assert recipe.model.options == {"width": 32}
+    assert override(recipe, []) == recipe
+
+
+@pytest.mark.parametrize("path", ["name", "data.train", "optim.lr", "augmentation.scale_factor"])
+def test_recipes_are_frozen(recipe: Recipe, path: str) -> None:
+    *branches, leaf = path.split(".")
+    node = value(recipe, ".".join(branches)) if branches else recipe
+    with pytest.raises((ValidationError, AttributeError), match=re.compile("frozen|cannot assign", re.I)):
+        setattr(node, leaf, 1)
+
+
+def test_json_brings_back_the_same_recipe(recipe: Recipe) -> None:
+    changed = override(
+        recipe, ["data.crop_size=64,48", "optim.lr=0.1", "optim.milestones=3,4", "augmentation.scale_factor=0.3"]
+    )
+    again = parse_recipe(changed.to_json())
+    assert again == changed
+    assert again.to_json() == changed.to_json()
+
+
+def test_json_with_an_unknown_setting_is_refused(recipe: Recipe) -> None:
+    with pytest.raises(ConfigError, match=r"optim\.momentum: Extra inputs"):
+        parse_recipe(recipe.to_json().replace('"gamma"', '"momentum": 0.9, "gamma"'))
+    with pytest.raises(ConfigError, match="JSON"):
+        parse_recipe(recipe.to_json()[:-10])
+    with pytest.raises(ConfigError, match=r"model: Field required"):
+        parse_recipe({"name": "r", "run_dir": "r", "data": {}})
+
+
+def test_leaves_are_every_setting_by_its_path(recipe: Recipe) -> None:
+    found = leaves(recipe)
+    assert found["optim.lr"] == 1e-3
+    assert found["data.crop_size"] == [256, 192]
+    assert found["model.options.width"] == 32
+    assert found["augmentation.rotation_probability"] == 0.6
+    assert not any(isinstance(v, dict) for v in found.values())
+    for name, leaf in found.items():  # each leaf is a path that `override` takes
+        text = "null" if leaf is None else str(leaf).replace("True", "true").replace("False", "false")
+        assert leaves(override(recipe, [f"{name}={text}"])) == found, name

@@ -1,0 +1,163 @@
+"""Which pictures conversion takes, with which size, and the reason against every other."""
+
+import io
+import re
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sharding.image_check import UnusableImageError, read_image
+
+Jpeg = Callable[..., bytes]
+UNKNOWN = (None, None)
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Callable[[bytes], Path]:
+    def write(data: bytes) -> Path:
+        path = tmp_path / "picture.jpg"
+        path.write_bytes(data)
+        return path
+
+    return write
+
+
+def rotated() -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # shown turned by 90 degrees
+    return exif
+
+
+GOOD: list[tuple[dict[str, Any], str]] = [
+    ({}, "jpg"),
+    ({"progressive": True}, "jpg"),
+    ({"mode": "L"}, "jpg"),
+    ({"mode": "CMYK"}, "jpg"),
+    ({"exif": rotated()}, "jpg"),
+    ({"format": "MPO"}, "jpg"),
+    ({"format": "PNG"}, "png"),
+    ({"format": "PNG", "mode": "RGBA"}, "png"),
+    ({"format": "PNG", "mode": "P"}, "png"),
+    ({"format": "PNG", "mode": "1"}, "png"),
+]
+
+
+@pytest.mark.parametrize(("options", "extension"), GOOD)
+@pytest.mark.parametrize("decode", [True, False])
+def test_good_pictures(
+    jpeg: Jpeg, stored: Callable[[bytes], Path], options: dict[str, Any], extension: str, decode: bool
+) -> None:
+    data = jpeg((40, 60), **options)
+    picture = read_image(stored(data), (40, 60), decode)
+    assert (picture.data, picture.extension) == (data, extension)
+    assert (picture.width, picture.height) == (60, 40)  # EXIF rotation is ignored, as COCO's tools do
+    assert picture.crc32 == zlib.crc32(data)
+
+
+def test_several_pictures_in_one_jpeg(jpeg: Jpeg, stored: Callable[[bytes], Path]) -> None:
+    """Phones write them (MPO): the first picture is an ordinary JPEG."""
+    other = Image.open(io.BytesIO(jpeg((40, 60), 1)))
+    data = jpeg((40, 60), format="MPO", save_all=True, append_images=[other])
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.format == "MPO"
+    assert read_image(stored(data), (40, 60), decode=True).extension == "jpg"
+
+
+def test_sixteen_bit_png(stored: Callable[[bytes], Path]) -> None:
+    stream = io.BytesIO()
+    Image.fromarray(np.arange(2400, dtype=np.uint16).reshape(40, 60)).save(stream, "PNG")
+    assert read_image(stored(stream.getvalue()), (40, 60), decode=True).extension == "png"
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "the file is empty"),
+        (b"<html>404 not found</html>", "not a JPEG or PNG picture"),
+        (b"\xff\xd8", "not a JPEG or PNG picture"),
+        (b"GIF89a" + bytes(40), "not a JPEG or PNG picture"),
+        (b"\x89PNG\r\n\x1a\n", ""),
+    ],
+)
+def test_files_that_are_no_pictures(stored: Callable[[bytes], Path], data: bytes, reason: str) -> None:
+    with pytest.raises(UnusableImageError, match=reason):
+        read_image(stored(data), UNKNOWN, decode=True)
+
+
+def test_formats_that_the_loaders_do_not_take(jpeg: Jpeg, stored: Callable[[bytes], Path]) -> None:
+    for name in ("GIF", "BMP", "WEBP", "TIFF"):
+        with pytest.raises(UnusableImageError, match="not a JPEG or PNG"):
+            read_image(stored(jpeg(format=name)), UNKNOWN, decode=True)
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"mode": "L"}, {"format": "PNG"}])
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
+def test_truncation_is_found_by_decoding(
+    jpeg: Jpeg, stored: Callable[[bytes], Path], options: dict[str, Any], share: float
+) -> None:
+    data = jpeg((120, 160), **options)
+    path = stored(data[: int(share * len(data))])
+    with pytest.raises(UnusableImageError, match="cannot be decoded"):
+        read_image(path, (120, 160), decode=True)
+
+
+def test_without_decoding_only_the_header_is_read(jpeg: Jpeg, stored: Callable[[bytes], Path]) -> None:
+    data = jpeg((120, 160))
+    picture = read_image(stored(data[: len(data) // 2]), (120, 160), decode=False)
+    assert (picture.height, picture.width) == (120, 160)
+    with pytest.raises(UnusableImageError):
+        read_image(stored(data[:40]), (120, 160), decode=False)
+
+
+def test_missing_files_and_folders(tmp_path: Path) -> None:
+    with pytest.raises(UnusableImageError, match="cannot be read: No such file"):
+        read_image(tmp_path / "absent.jpg", UNKNOWN, decode=True)
+    with pytest.raises(UnusableImageError, match="cannot be read: Is a directory"):
+        read_image(tmp_path, UNKNOWN, decode=True)
+    with pytest.raises(UnusableImageError, match="cannot be read"):
+        read_image(tmp_path / ("x" * 300 + ".jpg"), UNKNOWN, decode=True)
+
+
+@pytest.mark.parametrize(
+    ("size", "reason"),
+    [
+        ((41, 60), "its height is 40 px but the annotation says 41 px"),
+        ((40, 61), "its width is 60 px but the annotation says 61 px"),
+        ((60, 40), "height"),
+        ((0, 60), "height"),
+        ((None, 61), "width"),
+    ],
+)
+def test_another_size_than_annotated(
+    jpeg: Jpeg, stored: Callable[[bytes], Path], size: tuple[int | None, int | None], reason: str
+) -> None:
+    with pytest.raises(UnusableImageError, match=re.escape(reason)):
+        read_image(stored(jpeg((40, 60))), size, decode=False)
+
+
+def test_a_picture_that_claims_a_billion_pixels(jpeg: Jpeg, stored: Callable[[bytes], Path]) -> None:
+    data = bytearray(jpeg((8, 8)))
+    frame = data.index(b"\xff\xc0")
+    data[frame + 5 : frame + 9] = b"\xff\xff\xff\xff"
+    with pytest.raises(UnusableImageError, match="cannot be decoded"):
+        read_image(stored(bytes(data)), UNKNOWN, decode=True)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"format": "PNG"}, {"format": "PNG", "mode": "P"}])
+def test_damaged_headers_never_crash(jpeg: Jpeg, stored: Callable[[bytes], Path], options: dict[str, Any]) -> None:
+    good, rng, refused = jpeg((16, 16), **options), np.random.default_rng(0), 0
+    for _ in range(120):
+        bad = bytearray(good)
+        for place in rng.integers(0, min(300, len(bad)), 3):
+            bad[place] = rng.integers(256)
+        try:
+            read_image(stored(bytes(bad)), UNKNOWN, decode=True)
+        except UnusableImageError:
+            refused += 1
+    assert refused > 20
