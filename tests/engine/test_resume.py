@@ -52,7 +52,7 @@ def scripted_scores(monkeypatch: pytest.MonkeyPatch, values: list[float]) -> lis
         ("first epoch", "image"),
         ("second epoch", "instance"),
         ("second epoch", "image"),
-        ("before any checkpoint", "image"),
+        ("no checkpoint", "image"),
     ],
 )
 def test_killed_in_an_epoch(

@@ -125,14 +125,14 @@ def test_an_undecodable_picture_never_puts_labels_beside_other_pixels(
 
 def test_an_error_while_preparing_reaches_the_consumer(make_loader, monkeypatch):
     loader = make_loader(batch_size=4)
-    prepare = loader.prepare
+    prepare = loader.maker.make
 
     def failing(step):
         if step == 3:
             raise ZeroDivisionError("step three")
         return prepare(step)
 
-    monkeypatch.setattr(loader, "prepare", failing)
+    monkeypatch.setattr(loader.maker, "make", failing)
     got = []
     with pytest.raises(ZeroDivisionError, match="step three"):
         got.extend(loader)
@@ -212,3 +212,11 @@ def wait_until(condition, seconds=10):
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_a_loader_that_is_dropped_without_closing_leaves_no_thread(mini_coco):
+    loader = TopDownLoader(annotated_samples(mini_coco), LoaderSettings((32, 24), 4))
+    next(iter(loader))
+    assert reader_threads()
+    del loader
+    assert not reader_threads()

@@ -131,7 +131,7 @@ def test_leaving_an_epoch_early_goes_on_where_it_stopped(make_loader, whole):
 def test_any_step_can_be_prepared_alone(make_loader, whole):
     loader = make_loader(augmentation=EVERYTHING, seed=2)
     for step in (7, 0, 11):
-        _, batch = loader.prepare(step)
+        _, batch = loader.maker.make(step)
         for name in FIELDS[1:]:
             assert torch.equal(getattr(batch, name), getattr(whole[step], name))
     assert loader.state_dict() == {"step": 0}

@@ -18,6 +18,12 @@ from sharding.storage import open_folder
 Row = dict[str, Any]
 
 
+@pytest.fixture(autouse=True)
+def _no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """fsync is for power cuts, which no test has; on a busy disk it is most of the time."""
+    monkeypatch.setattr("sharding.storage.os.fsync", lambda descriptor: None)
+
+
 @pytest.fixture(scope="session")
 def jpeg() -> Callable[..., bytes]:
     """A function from (height, width), a seed and Pillow's options to the bytes of a noisy picture."""

@@ -166,9 +166,8 @@ def test_unusual_names_go_through(
     source: Callable[..., Source], jpeg: Callable[..., bytes], tmp_path: Path, to_shards: ToShards
 ) -> None:
     names = ["a.b.c.jpg", "mit Leer zeichen.jpg", "größe/人.jpg", "x/1.jpg", "y/1.jpg", "no_extension", "a{0..2}.JPEG"]
-    manifest = to_shards(
-        source({name: jpeg(seed=k) for k, name in enumerate(names)}), tmp_path / "out", shard_bytes=10**9
-    )
+    files = {name: jpeg(seed=number) for number, name in enumerate(names)}
+    manifest = to_shards(source(files), tmp_path / "out", shard_bytes=10**9)
     dataset = open_dataset(tmp_path / "out")
     assert dataset.sidecars[0].column("file_name").to_pylist() == names
     with tarfile.open(tmp_path / "out" / manifest.shards[0].tar) as tar:

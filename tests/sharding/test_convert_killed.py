@@ -22,6 +22,7 @@ Contents = Callable[[Path], dict[str, bytes]]
 SERVER = """
 import json, os, resource, signal, sys, time
 from pathlib import Path
+import pandas  # pyarrow would import it in every child
 from PIL import Image
 from sharding.convert import ConversionSettings, convert
 from sharding.raw import read_raw
@@ -140,6 +141,9 @@ def test_killed_before_and_after_every_rename(
         out = tmp_path / f"out{moment}"
         assert server.convert(out, 1 + moment % 3, before_rename=moment) == "killed"
         assert_nothing_half(out, reference)
+        if moment < renames:
+            assert server.convert(out, 2, after_rename=1) == "killed"
+            assert_nothing_half(out, reference)
         assert server.convert(out, 1 + (moment + 1) % 3).startswith("finished")
         assert contents(out) == reference
         assert not (out / ".conversion").exists()

@@ -14,6 +14,7 @@ from pycocotools import mask as coco_mask
 from sharding.raw import DATASETS, read_raw
 from sharding.records import AnnotationError, RawDataset
 
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # pycocotools' own
 IMAGE = {"id": 1, "file_name": "a.jpg", "width": 100, "height": 80}
 Read = Callable[..., RawDataset]
 Person = Callable[..., dict[str, Any]]
