@@ -77,12 +77,15 @@ class OptimConfig(_Frozen):
 
 
 class TrainConfig(_Frozen):
-    """`batch_size` counts samples of a loader's batch; `accumulate` such batches make one step of the optimiser."""
+    """`batch_size` counts samples of a loader's batch; `accumulate` such batches make one step of the optimiser.
+
+    `precision` "auto" is bf16 mixed precision where the hardware computes in it, else 32 bit.
+    """
 
     epochs: PositiveInt = 140
     batch_size: PositiveInt = 128
     accumulate: PositiveInt = 1
-    precision: Literal["32-true", "bf16-mixed"] = "bf16-mixed"
+    precision: Literal["auto", "32-true", "bf16-mixed"] = "bf16-mixed"
     channels_last: bool = True
     seed: NonNegativeInt = 0
     validate_every: PositiveInt = 1

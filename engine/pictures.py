@@ -27,7 +27,9 @@ def crop_sheet(recipe: Recipe, dataset: ShardedDataset, count: int = 24, columns
     loader.close()
     crops = batch.crops.permute(0, 2, 3, 1).contiguous().numpy()
     drawn = [
-        draw_skeleton(crops[row], batch.keypoints[row].numpy(), batch.visibility[row].numpy() > 0, dataset.skeleton)
+        draw_skeleton(
+            crops[row], batch.keypoints[row].numpy(), batch.visibility[row].numpy() > 0, dataset.skeleton, thickness=1
+        )
         for row in np.flatnonzero(batch.valid.numpy())
     ]
     return tile(drawn, columns)

@@ -41,7 +41,18 @@ class TrainingResult:
 def make_fabric(recipe: Recipe) -> lightning_fabric.Fabric:
     """One device: a GPU where there is one, else the CPU."""
     accelerator = "cuda" if torch.cuda.is_available() else "cpu"
-    return lightning_fabric.Fabric(accelerator=accelerator, devices=1, precision=recipe.train.precision)
+    precision = recipe.train.precision
+    if precision == "auto":
+        precision = "bf16-mixed" if _computes_in_bf16() else "32-true"
+    return lightning_fabric.Fabric(accelerator=accelerator, devices=1, precision=precision)
+
+
+def _computes_in_bf16() -> bool:
+    """Whether the GPU, or the CPU where there is none, multiplies bf16 natively; emulation is slower than 32 bit."""
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 def train(recipe: Recipe, console: Console) -> TrainingResult:

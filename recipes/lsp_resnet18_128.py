@@ -16,5 +16,5 @@ recipe = Recipe(
     augmentation=Augmentation(scale_factor=0.25, rotation_factor=30, flip_probability=0.5),
     heatmap=HeatmapConfig(sigma=1.5, encoding="exact", decoding="dark"),
     optim=OptimConfig(lr=2e-3, schedule="cosine", warmup_steps=100),
-    train=TrainConfig(epochs=60, batch_size=64, precision="bf16-mixed", validate_every=2),
+    train=TrainConfig(epochs=60, batch_size=64, precision="auto", validate_every=2),
 )

@@ -8,6 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 _EXTENSIONS = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png"}  # MPO: a phone's JPEG with more pictures behind the first
+_PNG_END = b"IEND\xaeB`\x82"
 
 
 class UnusableImageError(ValueError):
@@ -46,6 +47,12 @@ def read_image(path: Path, annotated_size: tuple[int | None, int | None], decode
             extension, (width, height) = _EXTENSIONS[str(image.format)], image.size
             if decode:
                 image.load()
+        if decode and extension == "png":
+            # Decoding stops at the last pixel; DALI also wants every chunk's checksum and the whole last chunk.
+            with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+                image.verify()
+            if _PNG_END not in data:
+                raise ValueError("the last bytes are missing")
     except Image.UnidentifiedImageError as error:
         raise UnusableImageError("not a JPEG or PNG picture") from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:

@@ -13,12 +13,15 @@ import pytest
 import torch
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import nn
 
 import engine.train as training
 from engine.checkpoint import CheckpointError, load_checkpoint
 from engine.config import Recipe
+from engine.topdown import TopDownTask
 from engine.train import train
 from evaluation.score import Score
+from models import HeatmapNetwork
 from sharding.dataset import ShardedDataset
 
 MakeRecipe = Callable[..., Recipe]
@@ -79,6 +82,29 @@ def test_killed_in_an_epoch(
     assert seen.batches == undisturbed[reached:]
     assert result.steps == 2 * steps
     assert_same_state(tmp_path / "whole" / "last.ckpt", last)
+
+
+def test_random_layers_go_on_with_the_same_numbers(
+    tiny: MakeRecipe, console: Console, seen: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = TopDownTask.build_model
+
+    def build_with_dropout(task: TopDownTask, pretrained: bool = True) -> HeatmapNetwork:
+        network = build(task, pretrained)
+        return HeatmapNetwork(nn.Sequential(network.backbone, nn.Dropout(0.5)), network.head, network.outputs)
+
+    monkeypatch.setattr(TopDownTask, "build_model", build_with_dropout)
+    settings = ("train.epochs=1", "train.checkpoint_every_steps=2")
+    torch.manual_seed(11)
+    train(tiny(*settings, f"run_dir={tmp_path / 'whole'}"), console)
+    torch.manual_seed(11)
+    seen.batches, seen.die_at = [], 3
+    with pytest.raises(seen.Killed):
+        train(tiny(*settings), console)
+    torch.manual_seed(12)
+    seen.die_at = None
+    train(tiny(*settings), console)
+    assert_same_state(tmp_path / "whole" / "last.ckpt", tmp_path / "run" / "last.ckpt")
 
 
 CHILD = """

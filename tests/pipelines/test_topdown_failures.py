@@ -12,6 +12,7 @@ import torch
 
 from pipelines import topdown
 from pipelines.samples import annotated_samples
+from pipelines.topdown import LoaderSettings, TopDownLoader
 from sharding.dataset import BrokenShardError, open_dataset
 
 pytestmark = pytest.mark.timeout(60)

@@ -289,6 +289,22 @@ def test_shards_whose_pictures_are_all_unusable_are_left_out(
     assert verify(open_folder(tmp_path / "out")) == []
 
 
+def test_half_files_of_a_killed_run_go_before_new_ones_are_written(twenty_four: Source, tmp_path: Path) -> None:
+    """They may be what filled the disk."""
+    work = tmp_path / "out" / ".conversion"
+    work.mkdir(parents=True)
+    (work / "mini-000003.tar.partial").write_bytes(b"half")
+    seen: list[list[str]] = []
+    settings = ConversionSettings(twenty_four[1], "mini", shard_bytes=20_480)
+    convert(
+        read_raw("coco", twenty_four[0], "mini"),
+        open_folder(tmp_path / "out"),
+        settings,
+        lambda count: seen.append([path.name for path in work.glob("*.partial")]),
+    )
+    assert "mini-000003.tar.partial" not in seen[0]
+
+
 def test_a_finished_folder_is_left_alone(
     twenty_four: Source, tmp_path: Path, to_shards: ToShards, contents: Contents, monkeypatch: pytest.MonkeyPatch
 ) -> None:

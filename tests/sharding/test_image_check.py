@@ -106,6 +106,15 @@ def test_truncation_is_found_by_decoding(
         read_image(path, (120, 160), decode=True)
 
 
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "RGBA"])
+def test_a_png_without_its_last_bytes(jpeg: Jpeg, stored: Callable[[bytes], Path], mode: str) -> None:
+    """Every pixel is there, but DALI refuses such a file, and with it the whole batch."""
+    data = jpeg((12, 16), mode=mode, format="PNG")
+    for cut in range(1, 24):
+        with pytest.raises(UnusableImageError, match="cannot be decoded"):
+            read_image(stored(data[:-cut]), (12, 16), decode=True)
+
+
 def test_without_decoding_only_the_header_is_read(jpeg: Jpeg, stored: Callable[[bytes], Path]) -> None:
     data = jpeg((120, 160))
     picture = read_image(stored(data[: len(data) // 2]), (120, 160), decode=False)
