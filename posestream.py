@@ -57,6 +57,7 @@ def convert(
     """
     from sharding.convert import REJECTS, ConversionSettings
     from sharding.convert import convert as convert_split
+    from sharding.manifest import MANIFEST
     from sharding.raw import read_raw
     from sharding.storage import open_folder
 
@@ -68,11 +69,14 @@ def convert(
     )
     _require_dataset(dataset)
     raw = read_raw(dataset, annotations, settings.split)
+    finished_before = folder.exists(MANIFEST)
     with _progress("converting", len(raw.images), "images") as bar:
         manifest = convert_split(raw, folder, settings, bar.advance)
     for note in manifest.notes:
         _console().print(f"note: {note}", markup=False, highlight=False)
     refused = f"{manifest.rejected} refused, see {folder.location(REJECTS)}" if manifest.rejected else "nothing refused"
+    if finished_before:
+        _console().print("converted before; nothing was done", markup=False, highlight=False)
     _console().print(
         f"{folder.uri}: {manifest.images} images, {manifest.instances} instances in {len(manifest.shards)} shards; "
         f"{refused}",
@@ -121,6 +125,8 @@ def inspect(
     from sharding.dataset import open_dataset
     from sharding.statistics import statistics
 
+    if sheet is not None and sheet.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise typer.BadParameter(f"expected a .png or .jpg file, got {sheet}", param_hint="--sheet")
     dataset = open_dataset(uri)
     _print_statistics(dataset, statistics(dataset))
     if sheet is not None:
@@ -222,7 +228,7 @@ def models(
     from models.cost import model_cost
 
     match = re.fullmatch(r"(\d+)x(\d+)", crop)
-    if match is None:
+    if match is None or "0" in match.groups():
         raise typer.BadParameter(f"expected HEIGHTxWIDTH such as 256x192, got {crop!r}", param_hint="--crop")
     size = (int(match[1]), int(match[2]))
     costs = {name: model_cost(name, keypoints, size) for name in list_models()}
@@ -247,7 +253,7 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder to write to; a finished step in it is not done again")] = Path(
         "runs/demo"
     ),
-    images: Annotated[int, typer.Option(min=4, help="Training pictures to render")] = 600,
+    images: Annotated[int, typer.Option(min=4, help="Training pictures to render")] = 1500,
     settings: Overrides = None,
 ) -> None:
     """The whole path on synthetic people: render, convert, train, score, report. Needs no data and no GPU.
@@ -304,16 +310,17 @@ def _require_dataset(name: str) -> None:
 def _bytes(text: str) -> int:
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", text)
     unit = (match[2].upper() or "B") if match else ""
-    if match is None or unit not in _SIZES:
+    if match is None or unit not in _SIZES or float(match[1]) * _SIZES[unit] < 1:
         raise typer.BadParameter(f"expected a size such as 256MB, got {text!r}", param_hint="--shard-size")
     return int(float(match[1]) * _SIZES[unit])
 
 
 def _print_statistics(dataset: "ShardedDataset", counts: "Statistics") -> None:
+    from rich.markup import escape
     from rich.table import Table
 
     manifest, console = dataset.manifest, _console()
-    facts = Table(title=dataset.folder.uri, show_header=False)
+    facts = Table(title=escape(dataset.folder.uri), show_header=False)
     for name, value in (
         ("dataset", f"{manifest.dataset} {manifest.split}, {manifest.skeleton}"),
         ("images", f"{counts.images}, {counts.empty_images} without instances"),
@@ -375,7 +382,7 @@ def main() -> None:
 
     try:
         app()
-    except UserError as error:
+    except (UserError, OSError) as error:  # an OSError that reaches this far names a file that cannot be used
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
 

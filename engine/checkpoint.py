@@ -13,9 +13,10 @@ from pose.errors import UserError
 _FORMAT = 1
 
 # Settings that may differ between a checkpoint and the run that resumes it: they change neither the sequence of
-# batches nor the weights. Splits are compared by digest, since they may have moved.
+# batches nor the weights. Splits are compared by digest, since they may have moved. The number of epochs is added where
+# the learning rate does not depend on it.
 _FREE_TO_CHANGE = (
-    "name", "run_dir", "evaluate.", "data.train", "data.val", "data.threads", "data.prefetch", "train.epochs",
+    "name", "run_dir", "evaluate.", "data.train", "data.val", "data.threads", "data.prefetch",
     "train.validate_every", "train.checkpoint_every_steps", "train.keep_step_checkpoints", "model.backbone_weights",
 )  # fmt: skip
 
@@ -82,10 +83,11 @@ def load_checkpoint(path: Path) -> Checkpoint:
 def require_same_run(checkpoint: Checkpoint, recipe: Recipe, dataset_digest: str, path: Path) -> None:
     """Raise CheckpointError unless going on from `checkpoint` with `recipe` continues the very same run."""
     old, new = leaves(checkpoint.recipe), leaves(recipe)
+    free = _FREE_TO_CHANGE + (("train.epochs",) if recipe.optim.schedule == "multistep" else ())
     changed = [
         f"{name} was {old.get(name)!r}, is {new.get(name)!r}"
         for name in sorted(old.keys() | new.keys())
-        if old.get(name) != new.get(name) and not name.startswith(_FREE_TO_CHANGE)
+        if old.get(name) != new.get(name) and not name.startswith(free)
     ]
     if checkpoint.dataset_digest != dataset_digest:
         changed.append("the training split is another one")

@@ -3,7 +3,7 @@
 import json
 import platform
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from evaluation.mpii import write_pred_mat
 from evaluation.predictions import Predictions
 from evaluation.report import report_html
 from evaluation.score import Score
+from pipelines.dali_graph import DALI_VERSION
 from pose.drawing import encode_picture
 from sharding.dataset import ShardedDataset, open_dataset
 from sharding.ground_truth import ground_truth
@@ -106,8 +107,15 @@ def _facts(evaluated: Evaluated) -> dict[str, str]:
         "dataset digest": dataset.manifest.digest(),
         "boxes": recipe.evaluate.detections or "ground truth",
         "flip test": str(recipe.evaluate.flip_test),
-        "posestream": version("posestream"),
+        "posestream": _own_version(),
         "torch": torch.__version__,
-        "DALI": version("nvidia-dali-cuda120"),
+        "DALI": DALI_VERSION,
         "python": platform.python_version(),
     }
+
+
+def _own_version() -> str:
+    try:
+        return version("posestream")
+    except PackageNotFoundError:  # a checkout that a job was started from
+        return "not installed"

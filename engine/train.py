@@ -1,5 +1,6 @@
 """The training loop, on Lightning Fabric. Killed anywhere, the same call goes on with the same remaining batches."""
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,9 +23,15 @@ from evaluation.score import Score
 from models import HeatmapNetwork
 from pipelines.samples import annotated_samples
 from pipelines.topdown import TopDownLoader
+from pose.errors import UserError
 from sharding.dataset import ShardedDataset, open_dataset
 
 LAST, BEST = "last.ckpt", "best.ckpt"
+_LOG_EVERY = 10  # batches
+
+
+class DivergedError(UserError, ArithmeticError):
+    """The loss is no number any more."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +106,8 @@ class _Training:
         self.validated_epochs = 0
         self.best: float | None = None
         self.score: Score | None = None
+        self._loss = 0.0
+        self._saved_step = 0
         if resumed is not None:
             self._restore(resumed)
         self.board = SummaryWriter(self.run_dir / "tensorboard", purge_step=self.step + 1)
@@ -132,25 +141,42 @@ class _Training:
         epoch = self._epochs_done()
         self.model.train()
         clock = EpochClock(self.loader)
-        loss = torch.zeros(())
         label = f"epoch {epoch + 1}/{train.epochs}"
         with SampleProgress(
             self.console, label, len(self.loader.samples), self.step % batches * train.batch_size
         ) as bar:
             for loss, samples in self._batches():
-                clock.count(samples)
-                bar.advance(samples, f"loss {float(loss):.2e}  waiting {clock.waiting:.0%}")
-                self.board.add_scalar("train/loss", float(loss), self.step)
-                if self.step % train.checkpoint_every_steps == 0 and self._at_optimizer_step():
+                clock.count(samples, loss)
+                if self.step % _LOG_EVERY == 0:  # reading the loss makes a GPU wait, so not at every batch
+                    self._log(clock)
+                bar.advance(samples, f"loss {self._loss:.2e}  waiting {clock.waiting:.0%}")
+                if self._checkpoint_is_due():
+                    self._log(clock)
                     self._save(LAST)
                     if train.keep_step_checkpoints:
                         self._save(f"step-{self.step:08d}.ckpt")
+        self._log(clock)
         self.board.add_scalar("train/instances_per_s", clock.rate, self.step)
         self.board.add_scalar("train/waiting_for_data", clock.waiting, self.step)
         self.console.print(
-            f"{label}  loss {float(loss):.2e}  {clock.rate:.0f} instances/s  waiting for data {clock.waiting:.1%}",
+            f"{label}  loss {self._loss:.2e}  {clock.rate:.0f} instances/s  waiting for data {clock.waiting:.1%}",
             highlight=False,
         )
+
+    def _checkpoint_is_due(self) -> bool:
+        """Whether a multiple of the recipe's interval was passed since the last one, and no gradient is pending."""
+        every = self.recipe.train.checkpoint_every_steps
+        return self.step // every > self._saved_step // every and self._at_optimizer_step()
+
+    def _log(self, clock: EpochClock) -> None:
+        """The epoch's mean loss so far. Raises DivergedError, before anything is saved, if it is no number any more."""
+        self._loss = clock.loss
+        if not math.isfinite(self._loss):
+            raise DivergedError(
+                f"the loss became {self._loss} by batch {self.step}; lower optim.lr or set train.precision=32-true. "
+                f"{self.run_dir / LAST} is from batch {self._saved_step}"
+            )
+        self.board.add_scalar("train/loss", self._loss, self.step)
 
     def _batches(self) -> Iterator[tuple[Tensor, int]]:
         """Trains on what is left of the epoch; yields each batch's loss and its number of samples."""
@@ -198,7 +224,7 @@ class _Training:
             )
         self.validated_epochs = epoch
         if self.best is None or (due and self.score is not None and self.score.value > self.best):
-            self.best = None if self.score is None else self.score.value
+            self.best = self.score.value if self.score is not None and math.isfinite(self.score.value) else None
             self._save(BEST)
 
     def _checkpoint_to_resume(self) -> Checkpoint | None:
@@ -215,6 +241,7 @@ class _Training:
         self.loader.load_state_dict(checkpoint.loader)
         self.validated_epochs, self.best = checkpoint.validated_epochs, checkpoint.best
         torch.set_rng_state(checkpoint.rng_state.clone())  # a view of a larger storage crashes torch 2.13
+        self._saved_step = self.step
         epoch, position = divmod(self.step, len(self.loader))
         self.console.print(
             f"resuming {self.run_dir} in epoch {epoch + 1} after {position} batches", markup=False, highlight=False
@@ -234,6 +261,7 @@ class _Training:
             num_keypoints=self.dataset.skeleton.num_keypoints,
         )
         save_checkpoint(checkpoint, self.run_dir / name)
+        self._saved_step = self.step
 
 
 def build_optimizer(config: OptimConfig, network: HeatmapNetwork) -> torch.optim.Optimizer:

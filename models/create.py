@@ -10,15 +10,19 @@ from models.heatmap_network import HeatmapNetwork, OutputMap
 
 
 def simple_baseline(
-    backbone: str, num_keypoints: int, width: int = 64, deconv_channels: tuple[int, ...] = (256, 256, 256)
+    backbone: str,
+    num_keypoints: int,
+    width: int = 64,
+    stages: int = 4,
+    deconv_channels: tuple[int, ...] = (256, 256, 256),
 ) -> HeatmapNetwork:
     """SimpleBaseline: a ResNet and transposed convolutions; heatmaps at stride 4 with the default head.
 
     Args:
-        width: channels of the ResNet's first stage.
+        width: channels of the ResNet's first stage. stages: how many of its four stages there are.
         deconv_channels: outputs of each transposed convolution.
     """
-    resnet = RESNETS[backbone](width)
+    resnet = RESNETS[backbone](width, stages)
     head = DeconvolutionHead(resnet.channels, num_keypoints, tuple(deconv_channels))
     return HeatmapNetwork(resnet, head, (OutputMap("heatmaps", stride=resnet.stride / head.upsampling),))
 

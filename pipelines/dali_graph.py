@@ -11,9 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from nvidia.dali import __version__ as DALI_VERSION
 from nvidia.dali import fn, pipeline_def, types
 from PIL import Image
 from torch import Tensor
+
+__all__ = ["DALI_VERSION", "CropGraph", "GraphInput"]
 
 
 @dataclass(frozen=True)

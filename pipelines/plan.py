@@ -7,10 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.counter_rng import random_bits
+from pose.errors import UserError
 
 Shuffle = Literal["image", "instance", "none"]
 PADDING = -1
 _ORDER_STREAM = 0
+
+
+class EmptyPlanError(UserError, ValueError):
+    """There is nothing to plan."""
 
 
 @dataclass
@@ -37,7 +42,7 @@ class Plan:
         if self.shuffle not in ("image", "instance", "none"):
             raise ValueError(f"shuffle must be 'image', 'instance' or 'none', got {self.shuffle!r}")
         if len(self.image_rows) == 0:
-            raise ValueError("there is nothing to plan: the split has no sample to train or evaluate on")
+            raise EmptyPlanError("the split has nobody to train or evaluate on: none has labelled keypoints and a box")
 
     @property
     def steps_per_epoch(self) -> int:

@@ -57,12 +57,13 @@ class Bottleneck(nn.Module):
 
 
 class ResNet(nn.Module):
-    """(B, 3, H, W) → (B, `channels`, H/32, W/32). `width` is the first stage's, 64 in every published network."""
+    """(B, 3, H, W) → (B, `channels`, H/`stride`, W/`stride`).
 
-    stride = 32
+    Published networks have a first stage of `width` 64 and four stages, hence stride 32; small ones may have less.
+    """
 
     def __init__(
-        self, block: type[BasicBlock] | type[Bottleneck], blocks_per_stage: tuple[int, int, int, int], width: int = 64
+        self, block: type[BasicBlock] | type[Bottleneck], blocks_per_stage: tuple[int, ...], width: int = 64
     ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
@@ -75,6 +76,8 @@ class ResNet(nn.Module):
             self.add_module(f"layer{stage + 1}", _stage(block, inputs, outputs, blocks, stride=1 if stage == 0 else 2))
             inputs = outputs * block.expansion
         self.channels = inputs
+        self.stride = 2 ** (len(blocks_per_stage) + 1)
+        self._stages = [f"layer{stage + 1}" for stage in range(len(blocks_per_stage))]
         self._initialise()
 
     def _initialise(self) -> None:
@@ -84,8 +87,8 @@ class ResNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
-        for stage in range(1, 5):
-            x = self.get_submodule(f"layer{stage}")(x)
+        for stage in self._stages:
+            x = self.get_submodule(stage)(x)
         return x
 
 
@@ -102,11 +105,14 @@ def _stage(
 
 def _resnet(
     block: type[BasicBlock] | type[Bottleneck], blocks_per_stage: tuple[int, int, int, int]
-) -> Callable[[int], ResNet]:
-    return lambda width: ResNet(block, blocks_per_stage, width)
+) -> Callable[..., ResNet]:
+    def build(width: int = 64, stages: int = 4) -> ResNet:
+        return ResNet(block, blocks_per_stage[:stages], width)
+
+    return build
 
 
-RESNETS: dict[str, Callable[[int], ResNet]] = {
+RESNETS: dict[str, Callable[..., ResNet]] = {
     "resnet18": _resnet(BasicBlock, (2, 2, 2, 2)),
     "resnet34": _resnet(BasicBlock, (3, 4, 6, 3)),
     "resnet50": _resnet(Bottleneck, (3, 4, 6, 3)),

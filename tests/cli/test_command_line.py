@@ -147,7 +147,7 @@ def test_inspect_counts_and_draws(shards: Path, tmp_path: Path) -> None:
     assert "mini-000001.tar" in result.output
     picture = cv2.imread(str(sheet))
     assert picture is not None
-    assert picture.shape[1] == 6 * (96 + 4) + 4
+    assert picture.shape[1] == 6 * (144 + 4) + 4
 
 
 def test_the_sheet_of_a_benchmark_uses_its_own_recipe(shards: Path, tmp_path: Path) -> None:
@@ -223,7 +223,6 @@ CONVERT = ("convert", "coco", "--images", "IMAGES", "--out", "OUT", "--annotatio
         ((*CONVERT, "BROKEN"), "broken.json"),
         (("verify", "IMAGES"), "manifest.json does not exist"),
         (("inspect", "IMAGES"), "manifest.json does not exist"),
-        (("inspect", "SHARDS", "--sheet", "x.gif"), ".png or .jpg, got '.gif'"),
         (("inspect", "SHARDS", "--sheet", "x.png", "--recipe", "nope"), "no recipe 'nope'"),
         (("verify", "ftp://host/x"), "ftp://host/x"),
         (("train", "nope"), "no recipe 'nope'; give a path to a .py file or one of: demo_synthetic"),
@@ -260,6 +259,8 @@ def test_what_a_person_can_mend_is_one_line_without_a_traceback(
         ((*CONVERT, "a.json", "--shard-size", "5XB"), "expected a size such as 256MB, got '5XB'"),
         ((*CONVERT, "a.json", "--shard-size", "-5MB"), "expected a size such as 256MB, got '-5MB'"),
         ((*CONVERT, "a.json", "--shard-size", "MB"), "expected a size such as 256MB, got 'MB'"),
+        ((*CONVERT, "a.json", "--shard-size", "0"), "expected a size such as 256MB, got '0'"),
+        (("inspect", "SHARDS", "--sheet", "x.gif"), "expected a .png or .jpg file, got x.gif"),
         ((*CONVERT, "a.json", "--workers", "0"), "--workers"),
         (
             ("convert", "imagenet", "--images", "IMAGES", "--out", "OUT", "--annotations", "a.json"),

@@ -119,5 +119,5 @@ def test_errors():
         Plan(images_of(5), 0)
     with pytest.raises(ValueError, match=r"'image', 'instance' or 'none', got 'images'"):
         Plan(images_of(5), 4, shuffle="images")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="no sample"):
+    with pytest.raises(ValueError, match="nobody to train"):
         Plan(np.zeros(0, dtype=np.int64), 4)

@@ -235,5 +235,5 @@ def test_impossible_settings_are_refused(wrong, message):
 def test_a_batch_size_of_nothing_and_a_split_of_nothing_are_refused(make_loader, mini_coco):
     with pytest.raises(ValueError, match="batch_size must be at least 1"):
         make_loader(batch_size=0)
-    with pytest.raises(ValueError, match="no sample"):
+    with pytest.raises(ValueError, match="nobody to train"):
         make_loader(detected_samples(mini_coco, []))
