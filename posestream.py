@@ -275,13 +275,15 @@ def demo(
     recipe = override(load_recipe("demo_synthetic"), defaults + (settings or []))
     inspect(str(out / "shards" / "train"), out / "crops.png", "demo_synthetic")
     result = train_recipe(recipe, _console())
-    untrained = evaluate_checkpoint(recipe, None, _console()).score
+    untrained = evaluate_checkpoint(recipe, None, _console())
+    write_evaluation(untrained, out / "untrained")
     trained = evaluate_checkpoint(recipe, result.best, _console())
-    write_evaluation(trained, out, compared={"untrained": untrained})
-    _console().print(score_table({"trained": trained.score, "untrained": untrained}))
+    write_evaluation(trained, out, compared={"untrained": untrained.score})
+    _console().print(score_table({"trained": trained.score, "untrained": untrained.score}))
+    before, after = 100 * untrained.score.value, 100 * trained.score.value
     _console().print(
-        f"AP {100 * trained.score.value:.1f} after {result.seconds:.0f} s of training, {100 * untrained.value:.1f} "
-        f"untrained.\nLook at {out / 'report.html'} (answers) and {out / 'crops.png'} (what the network saw).",
+        f"AP {after:.1f} after {result.seconds:.0f} s of training, {before:.1f} untrained.\n"
+        f"Look at {out / 'report.html'} (answers) and {out / 'crops.png'} (what the network saw).",
         markup=False,
         highlight=False,
         soft_wrap=True,

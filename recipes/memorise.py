@@ -11,9 +11,9 @@ recipe = Recipe(
     name="memorise",
     run_dir="runs/memorise",
     data=DataConfig(crop_size=(256, 192)),
-    model=ModelConfig(name="simplebaseline_resnet18", options={"deconv_channels": [128, 128, 128]}),
+    model=ModelConfig(name="simplebaseline_resnet18", options={"stages": 3, "deconv_channels": [128, 128]}),
     heatmap=HeatmapConfig(encoding="exact", decoding="dark"),
     optim=OptimConfig(lr=1e-3, schedule="cosine", warmup_steps=10),
-    train=TrainConfig(epochs=120, batch_size=8, precision="32-true", validate_every=40),
+    train=TrainConfig(epochs=80, batch_size=8, precision="auto", validate_every=20),
     evaluate=EvaluateConfig(flip_test=False),
 )
