@@ -72,6 +72,8 @@ def make_data(folder: Path, images: int) -> tuple[ShardedDataset, Path]:
         cv2.imwrite(str(path), picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
         image["height"], image["width"] = picture.shape[:2]
         scales[image["id"]] = scale
+    # Some 2.9 persons to a picture are rendered; COCO's train2017 has 2.6.
+    content["annotations"] = [row for number, row in enumerate(content["annotations"]) if number % 10]
     for row in content["annotations"]:
         scale = scales[row["image_id"]]
         row["bbox"] = [value * scale for value in row["bbox"]]

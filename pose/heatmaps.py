@@ -131,10 +131,9 @@ def _quarter_offset(heatmaps: Tensor, integer: Tensor, sigma: float) -> Tensor:
 
 def _dark_offset(heatmaps: Tensor, integer: Tensor, sigma: float) -> Tensor:
     """One Newton step from the argmax on the log of the blurred map (Zhang et al., CVPR 2020, eqs. 4–9)."""
-    blurred = _blur(heatmaps, kernel_size=3 if sigma <= 1 else 11)
+    blurred = _blurred_neighbourhood(heatmaps, integer, radius=2, kernel_size=3 if sigma <= 1 else 11)
     scale = heatmaps.flatten(2).amax(2) / blurred.flatten(2).amax(2).clamp(min=1e-10)
-    log = torch.log((blurred * scale[..., None, None]).clamp(min=1e-10))
-    n = _neighbourhood(log, integer, 2)
+    n = torch.log((blurred * scale[..., None, None]).clamp(min=1e-10))
     dx, dy = 0.5 * (n[..., 2, 3] - n[..., 2, 1]), 0.5 * (n[..., 3, 2] - n[..., 1, 2])
     dxx = 0.25 * (n[..., 2, 4] - 2 * n[..., 2, 2] + n[..., 2, 0])
     dyy = 0.25 * (n[..., 4, 2] - 2 * n[..., 2, 2] + n[..., 0, 2])
@@ -149,14 +148,19 @@ def _dark_offset(heatmaps: Tensor, integer: Tensor, sigma: float) -> Tensor:
 _OFFSETS = {"argmax": _no_offset, "quarter": _quarter_offset, "dark": _dark_offset}
 
 
-def _blur(heatmaps: Tensor, kernel_size: int) -> Tensor:
-    """Separable Gaussian blur with zeros outside, by the kernel that OpenCV derives from its size alone."""
+def _blurred_neighbourhood(heatmaps: Tensor, integer: Tensor, radius: int, kernel_size: int) -> Tensor:
+    """(B, K, 2r+1, 2r+1) around integer positions, of the maps blurred by the kernel that OpenCV derives from its size.
+
+    Zeros outside. Only what the step looks at is blurred, so the map is rescaled by the maximum of this neighbourhood
+    instead of the whole map's; that shifts a logarithm, whose derivatives stay the same.
+    """
     # OpenCV's formula for the width holds for 11 only; for 3 it takes (1, 2, 1) / 4 from a table.
-    kernel = torch.from_numpy(cv2.getGaussianKernel(kernel_size, 0)).to(heatmaps)
-    flat = heatmaps.flatten(0, 1)[:, None]
-    flat = F.conv2d(flat, kernel.view(1, 1, 1, -1), padding=(0, kernel_size // 2))
-    flat = F.conv2d(flat, kernel.view(1, 1, -1, 1), padding=(kernel_size // 2, 0))
-    return flat.view_as(heatmaps)
+    kernel = torch.from_numpy(cv2.getGaussianKernel(kernel_size, 0)).to(heatmaps).flatten()
+    half, size = kernel_size // 2, 2 * radius + 1
+    padded = F.pad(heatmaps, (half, half, half, half))
+    patch = _neighbourhood(padded, integer + half, radius + half)
+    band = torch.stack([F.pad(kernel, (row, size - 1 - row)) for row in range(size)])
+    return band @ patch @ band.T
 
 
 def _neighbourhood(maps: Tensor, integer: Tensor, radius: int) -> Tensor:
