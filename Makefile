@@ -26,7 +26,7 @@ slow:
 
 install: $(VENV)/installed
 
-# torch comes first and pinned: unpinned, other packages would pull its CUDA build of several GB. xtcocotools must be
+# torch comes first and pinned, so that no other package picks another version of it. xtcocotools must be
 # built against the numpy that is installed; its wheel is for numpy 1.
 $(VENV)/installed: pyproject.toml constraints.txt Makefile
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "posestream needs Python 3.11 or newer")'

@@ -73,16 +73,14 @@ def convert(
     with _progress("converting", len(raw.images), "images") as bar:
         manifest = convert_split(raw, folder, settings, bar.advance)
     for note in manifest.notes:
-        _console().print(f"note: {note}", markup=False, highlight=False)
+        _say(f"note: {note}")
     refused = f"{manifest.rejected} refused, see {folder.location(REJECTS)}" if manifest.rejected else "nothing refused"
     if finished_before:
-        _console().print("converted before; nothing was done", markup=False, highlight=False)
-    _console().print(
+        again = f"; delete {folder.uri} to try what was refused again" if manifest.rejected else ""
+        _say(f"converted before; nothing was done{again}")
+    _say(
         f"{folder.uri}: {manifest.images} images, {manifest.instances} instances in {len(manifest.shards)} shards; "
-        f"{refused}",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
+        f"{refused}"
     )
     if manifest.rejected:
         raise typer.Exit(_FINISHED_WITH_REFUSALS)
@@ -102,12 +100,9 @@ def synth(
     """
     _require_dataset(layout)
     files = _render(layout, out, images, seed, workers)
-    _console().print(
+    _say(
         f"{images} pictures in {files.images}; next:\n"
-        f"posestream convert {layout} --images {files.images} --annotations {files.annotations} --out SHARDS",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
+        f"posestream convert {layout} --images {files.images} --annotations {files.annotations} --out SHARDS"
     )
 
 
@@ -135,10 +130,10 @@ def inspect(
         from pose.drawing import encode_picture
         from recipes import load_recipe
 
-        name = recipe or _RECIPE_OF_DATASET[dataset.manifest.dataset]
+        name = recipe or _RECIPE_OF_SHEET[dataset.manifest.dataset]
         picture = crop_sheet(override(load_recipe(name), settings or []), dataset)
         sheet.write_bytes(encode_picture(picture, sheet.suffix))
-        _console().print(f"crops of recipe {name}: {sheet}", markup=False, highlight=False)
+        _say(f"crops of recipe {name}: {sheet}")
 
 
 @app.command()
@@ -156,13 +151,11 @@ def verify(uri: Annotated[str, typer.Argument(help="A sharded split")]) -> None:
     with _progress("verifying", len(manifest.shards), "shards") as bar:
         problems = verify_split(folder, lambda shard: bar.advance(1))
     for problem in problems:
-        _console().print(problem, markup=False, highlight=False, soft_wrap=True)
+        _say(problem)
     if problems:
-        _console().print(f"{len(problems)} problems in {uri}", markup=False, highlight=False)
+        _say(f"{len(problems)} problems in {uri}")
         raise typer.Exit(1)
-    _console().print(
-        f"{uri}: {len(manifest.shards)} shards, {manifest.images} images, all intact", markup=False, highlight=False
-    )
+    _say(f"{uri}: {len(manifest.shards)} shards, {manifest.images} images, all intact")
 
 
 @app.command()
@@ -180,7 +173,7 @@ def train(
     from recipes import load_recipe
 
     result = train_recipe(override(load_recipe(recipe), settings or []), _console())
-    _console().print(f"{result.steps} batches; best: {result.best}, last: {result.last}", markup=False, highlight=False)
+    _say(f"{result.steps} batches; best: {result.best}, last: {result.last}")
 
 
 @app.command()
@@ -192,23 +185,29 @@ def evaluate(
 ) -> None:
     """Score a checkpoint with the benchmark's official evaluator on the recipe's data.val.
 
-    Writes metrics.json, results.json (submission layout) and report.html.
+    Network, heatmaps and crops are as the checkpoint was trained, unless settings say otherwise. Writes metrics.json,
+    results.json (submission layout), recipe.json and report.html.
 
     Example: `posestream evaluate simplebaseline_resnet50_coco_256x192 --checkpoint best.ckpt
     data.val=/data/coco/val2017 evaluate.detections=person_detections_val2017.json`
     """
+    from engine.checkpoint import load_checkpoint, with_trained_settings
     from engine.config import override
     from engine.evaluate import evaluate_checkpoint, write_evaluation
     from evaluation.table import score_table
     from recipes import load_recipe
 
-    evaluated = evaluate_checkpoint(override(load_recipe(recipe), settings or []), checkpoint, _console())
+    # What the weights were trained with holds, unless the command line says otherwise.
+    base, changes = with_trained_settings(load_recipe(recipe), load_checkpoint(checkpoint))
+    for change in changes:
+        _say(f"note: {change}")
+    evaluated = evaluate_checkpoint(override(base, settings or []), checkpoint, _console())
     folder = out or checkpoint.parent / "evaluation"
     write_evaluation(evaluated, folder)
     _console().print(score_table({checkpoint.name: evaluated.score}))
     for note in evaluated.score.notes:
-        _console().print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
-    _console().print(f"metrics.json, results.json, report.html: {folder}", markup=False, highlight=False)
+        _say(f"note: {note}")
+    _say(f"metrics.json, results.json, recipe.json, report.html: {folder}")
 
 
 @app.command()
@@ -273,7 +272,7 @@ def demo(
             convert("coco", files.images, files.annotations, str(shards))
     defaults = [f"data.{name}={out / 'shards' / name}" for name in ("train", "val")] + [f"run_dir={out / 'run'}"]
     recipe = override(load_recipe("demo_synthetic"), defaults + (settings or []))
-    inspect(str(out / "shards" / "train"), out / "crops.png", "demo_synthetic")
+    inspect(str(out / "shards" / "train"), out / "crops.png", "demo_synthetic", settings)
     result = train_recipe(recipe, _console())
     untrained = evaluate_checkpoint(recipe, None, _console())
     write_evaluation(untrained, out / "untrained")
@@ -281,16 +280,13 @@ def demo(
     write_evaluation(trained, out, compared={"untrained": untrained.score})
     _console().print(score_table({"trained": trained.score, "untrained": untrained.score}))
     before, after = 100 * untrained.score.value, 100 * trained.score.value
-    _console().print(
-        f"AP {after:.1f} after {result.seconds:.0f} s of training, {before:.1f} untrained.\n"
-        f"Look at {out / 'report.html'} (answers) and {out / 'crops.png'} (what the network saw).",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
+    _say(
+        f"AP {after:.1f} after {result.steps} batches, {before:.1f} untrained.\n"
+        f"Look at {out / 'report.html'} (answers) and {out / 'crops.png'} (what the network saw)."
     )
 
 
-_RECIPE_OF_DATASET = {
+_RECIPE_OF_SHEET = {
     "coco": "simplebaseline_resnet50_coco_256x192",
     "mpii": "simplebaseline_resnet50_mpii_256x256",
     "crowdpose": "simplebaseline_resnet50_crowdpose_256x192",
@@ -305,8 +301,10 @@ def _render(layout: str, out: Path, images: int, seed: int, workers: int | None)
 
 
 def _require_dataset(name: str) -> None:
-    if name not in _RECIPE_OF_DATASET:
-        raise typer.BadParameter(f"{name!r} is none of {', '.join(_RECIPE_OF_DATASET)}", param_hint="dataset")
+    from sharding.raw import DATASETS
+
+    if name not in DATASETS:
+        raise typer.BadParameter(f"{name!r} is none of {', '.join(DATASETS)}", param_hint="dataset")
 
 
 def _bytes(text: str) -> int:
@@ -330,10 +328,7 @@ def _print_statistics(dataset: "ShardedDataset", counts: "Statistics") -> None:
         ("trainable", f"{counts.trainable}; {counts.without_keypoints} without keypoints, {counts.crowds} crowds"),
         ("keypoints", f"{counts.keypoints_per_instance:.1f} labelled per trainable instance"),
         ("box height", f"median {counts.median_box_height:.0f} px"),
-        (
-            "crowd index",
-            "–" if counts.crowd_index is None else "min {:.2f}, median {:.2f}, max {:.2f}".format(*counts.crowd_index),
-        ),
+        ("crowd index", _range(counts.crowd_index)),
         ("refused", f"{manifest.rejected} at conversion"),
         ("digest", manifest.digest()),
     ):
@@ -356,6 +351,11 @@ def _progress(label: str, total: int, unit: str) -> "SampleProgress":
     from engine.progress import SampleProgress
 
     return SampleProgress(_console(), label, total, unit=unit)
+
+
+def _say(text: str) -> None:
+    """A line as it is: paths are neither wrapped nor read as markup."""
+    _console().print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _console() -> "Console":

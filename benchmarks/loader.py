@@ -150,7 +150,7 @@ def _one_thread(worker: int) -> None:
 
 def classical_loader(samples: TopDownSamples, images: Path, batch_size: int, cores: int) -> Callable[[float], float]:
     dataset = samples.dataset
-    names = np.array([name for sidecar in dataset.sidecars for name in sidecar.column("file_name").to_pylist()])
+    names = np.array(dataset.file_names())
     taken = samples.take(np.arange(len(samples)), CROP, 1.25)
     center, extent = taken.center, taken.extent
     paths = [str(images / name) for name in names[samples.image_rows]]

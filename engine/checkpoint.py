@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from engine.config import ConfigError, Recipe, leaves, parse_recipe
+from models.weights_file import WeightsError, load_tensors
 from pose.errors import UserError
 
 _FORMAT = 1
@@ -19,6 +20,10 @@ _FREE_TO_CHANGE = (
     "name", "run_dir", "evaluate.", "data.train", "data.val", "data.threads", "data.prefetch",
     "train.validate_every", "train.checkpoint_every_steps", "train.keep_step_checkpoints", "model.backbone_weights",
 )  # fmt: skip
+
+
+# Settings that the weights were trained for: another crop or codec gives a plausible, wrong score and no error.
+_TRAINED_WITH = ("model.", "heatmap.", "data.crop_size", "data.box_padding", "data.convention", "data.channel_order")
 
 
 class CheckpointError(UserError, ValueError):
@@ -34,7 +39,8 @@ class Checkpoint:
         step: batches trained on. validated_epochs: epochs already scored, so that a kill during scoring repeats it.
         best: the best score so far, None before the first.
         rng_state: of torch's CPU generator.
-        recipe: the resolved recipe. dataset_digest: of the training split's manifest.
+        recipe: the resolved recipe. dataset_digest: of the training split's manifest. val_digest: of the validation
+            split's, None without one.
     """
 
     model: dict[str, Any]
@@ -46,6 +52,7 @@ class Checkpoint:
     rng_state: torch.Tensor
     recipe: Recipe
     dataset_digest: str
+    val_digest: str | None
     num_keypoints: int
 
 
@@ -65,13 +72,10 @@ def load_checkpoint(path: Path) -> Checkpoint:
     if not path.is_file():
         raise CheckpointError(f"{path} does not exist")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
+        content = load_tensors(path)
+    except WeightsError as error:
         raise CheckpointError(f"{path} is not a readable checkpoint: {error}") from error
-    except Exception as error:
-        # Damaged bytes make torch raise almost anything; its words are a page long and advise to run the file's code.
-        raise CheckpointError(f"{path} is not a readable checkpoint: damaged, or it holds more than tensors") from error
-    if not isinstance(content, dict) or content.get("format") != _FORMAT:
+    if content.get("format") != _FORMAT:
         raise CheckpointError(f"{path} is not a posestream checkpoint of format {_FORMAT}")
     del content["format"]
     try:
@@ -95,3 +99,20 @@ def require_same_run(checkpoint: Checkpoint, recipe: Recipe, dataset_digest: str
         raise CheckpointError(
             f"{path} is of a different run ({'; '.join(changed)}); choose another run_dir or delete it"
         )
+
+
+def with_trained_settings(recipe: Recipe, checkpoint: Checkpoint) -> tuple[Recipe, list[str]]:
+    """The recipe with what the weights were trained for, and a line for each setting that this changed."""
+    old, new = leaves(recipe), leaves(checkpoint.recipe)
+    changed = [
+        f"{name} is {new.get(name)!r} as in the checkpoint, not {old.get(name)!r}"
+        for name in sorted(old.keys() | new.keys())
+        if name.startswith(_TRAINED_WITH) and old.get(name) != new.get(name) and name != "model.backbone_weights"
+    ]
+    trained = checkpoint.recipe
+    data = recipe.data.model_copy(
+        update={
+            name: getattr(trained.data, name) for name in ("crop_size", "box_padding", "convention", "channel_order")
+        }
+    )
+    return recipe.model_copy(update={"model": trained.model, "heatmap": trained.heatmap, "data": data}), changed

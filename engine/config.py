@@ -1,8 +1,10 @@
 """The configuration tree of an experiment: typed, frozen, and settable leaf by leaf from the command line."""
 
+import contextlib
 import difflib
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 from pydantic import (
@@ -20,7 +22,7 @@ from pipelines.augmentation import Augmentation
 from pipelines.plan import Shuffle
 from pose.crop import CropConvention
 from pose.errors import UserError
-from pose.heatmaps import Decoding, Encoding
+from pose.heatmaps import Decoding, Encoding, FlipShift
 
 Size = tuple[PositiveInt, PositiveInt]
 
@@ -85,7 +87,7 @@ class TrainConfig(_Frozen):
     epochs: PositiveInt = 140
     batch_size: PositiveInt = 128
     accumulate: PositiveInt = 1
-    precision: Literal["auto", "32-true", "bf16-mixed"] = "bf16-mixed"
+    precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
     channels_last: bool = True
     seed: NonNegativeInt = 0
     validate_every: PositiveInt = 1
@@ -96,12 +98,13 @@ class TrainConfig(_Frozen):
 class EvaluateConfig(_Frozen):
     """`detections` is a file of detector boxes (COCO results JSON); without it, ground-truth boxes are used.
 
-    `flip_shift` moves the mirrored maps as the public code does; DARK does without (specs 2.3).
+    `flip_shift` says how far mirrored maps are moved: "public" as the public code does, "exact" by what they are off,
+    "none" as DARK does (specs 0.3, 2.3).
     """
 
     batch_size: PositiveInt = 64
     flip_test: bool = True
-    flip_shift: bool = True
+    flip_shift: FlipShift = "public"
     detections: str | None = None
     nms_threshold: float = Field(default=0.9, gt=0, le=1)
 
@@ -129,13 +132,38 @@ def override(recipe: Recipe, assignments: Sequence[str]) -> Recipe:
     Raises:
         ConfigError: no such setting (with the nearest names), or a value that it cannot take (with what it can).
     """
-    tree = recipe.model_dump()
     for assignment in assignments:
         path, separator, text = assignment.partition("=")
         if not separator:
             raise ConfigError(f"{assignment!r} is not of the form key=value, e.g. optim.lr=5e-4")
-        _set_leaf(tree, path.strip(), text)
-    return parse_recipe(tree)
+        recipe = _with_leaf(recipe, path.strip(), text)
+    return recipe
+
+
+def _with_leaf(recipe: Recipe, path: str, text: str) -> Recipe:
+    """The recipe with one leaf set to the first reading of `text` that it can take."""
+    refusals = []
+    for value in _readings(text):
+        tree = recipe.model_dump()
+        _set_leaf(tree, path, value)
+        try:
+            return parse_recipe(tree)
+        except ConfigError as error:
+            refusals.append(error)
+    raise refusals[0]
+
+
+def _readings(text: str) -> Iterator[Any]:
+    """What a word on the command line can mean: JSON, nothing, a list such as 256,192 or 256x192, or itself."""
+    with contextlib.suppress(ValueError):
+        yield json.loads(text)
+    if text.lower() == "none":
+        yield None
+    if re.search(r"[,x(]", text):
+        inner = text.strip("()").rstrip(",")
+        with contextlib.suppress(ValueError):
+            yield [json.loads(part) for part in re.split("[,x]", inner)] if inner else []
+    yield text
 
 
 def parse_recipe(tree: dict[str, Any] | str) -> Recipe:
@@ -166,7 +194,7 @@ def _leaves(tree: dict[str, Any], prefix: str) -> dict[str, Any]:
     return found
 
 
-def _set_leaf(tree: dict[str, Any], path: str, text: str) -> None:
+def _set_leaf(tree: dict[str, Any], path: str, value: Any) -> None:
     *branches, leaf = path.split(".")
     node = tree
     for depth, name in enumerate(branches):
@@ -179,7 +207,7 @@ def _set_leaf(tree: dict[str, Any], path: str, text: str) -> None:
     if isinstance(node.get(leaf), dict):
         known = ", ".join(f"{path}.{name}" for name in node[leaf])
         raise ConfigError(f"{path} is a group; set one of {known or f'its own settings, {path}.NAME=VALUE'}")
-    node[leaf] = _value(text, node.get(leaf))
+    node[leaf] = value
 
 
 def _unknown(prefix: str, name: str, node: dict[str, Any], path: str) -> ConfigError:
@@ -187,13 +215,3 @@ def _unknown(prefix: str, name: str, node: dict[str, Any], path: str) -> ConfigE
     hint = f" Did you mean {'.'.join(filter(None, [prefix, near[0]]))}?" if near else ""
     where = prefix or "a recipe"
     return ConfigError(f"no setting {path!r}.{hint} {where} has: {', '.join(node)}")
-
-
-def _value(text: str, current: Any) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        if isinstance(current, tuple) and ("," in text or text.startswith("(")):
-            return tuple(_value(part.strip(), None) for part in text.strip("()").split(",") if part.strip())
-        # data.shuffle takes the word "none"
-        return None if text.lower() == "none" and not isinstance(current, str) else text

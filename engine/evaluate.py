@@ -12,15 +12,15 @@ from rich.console import Console
 
 from engine.checkpoint import CheckpointError, load_checkpoint
 from engine.config import ConfigError, Recipe
+from engine.fabric import make_fabric, resolved_precision
 from engine.inference import evaluation_samples, predict_split, score_split
 from engine.pictures import prediction_pictures
 from engine.progress import SampleProgress
 from engine.topdown import TopDownTask
-from engine.train import make_fabric
 from evaluation.mpii import write_pred_mat
 from evaluation.predictions import Predictions
 from evaluation.report import report_html
-from evaluation.score import Score
+from evaluation.score import Score, require_evaluator
 from pipelines.dali_graph import DALI_VERSION
 from pose.drawing import encode_picture
 from sharding.dataset import ShardedDataset, open_dataset
@@ -47,6 +47,7 @@ def evaluate_checkpoint(recipe: Recipe, checkpoint: Path | None, console: Consol
     if recipe.data.val is None:
         raise ConfigError("data.val is not set; give the split to evaluate on, e.g. data.val=/data/coco/val2017")
     dataset = open_dataset(recipe.data.val)
+    require_evaluator(dataset.manifest.dataset)
     task = TopDownTask(recipe, dataset.skeleton)
     network = task.build_model(pretrained=False)
     if checkpoint is not None:
@@ -58,7 +59,8 @@ def evaluate_checkpoint(recipe: Recipe, checkpoint: Path | None, console: Consol
                 f"{checkpoint} holds another network than recipe {recipe.name}: "
                 f"{_network(saved.recipe, saved.num_keypoints)}, not {_network(recipe, task.skeleton.num_keypoints)}"
             ) from error
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if recipe.train.channels_last:
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     fabric = make_fabric(recipe)
     model = fabric.setup(network)
     samples = evaluation_samples(recipe, dataset)
@@ -74,7 +76,9 @@ def _network(recipe: Recipe, num_keypoints: int) -> str:
 
 
 def write_evaluation(evaluated: Evaluated, out: Path, compared: dict[str, Score] | None = None) -> None:
-    """Write metrics.json, results.json in the benchmark's submission layout (MPII: also pred.mat), and report.html.
+    """Write metrics.json, recipe.json, report.html, and results.json in the benchmark's submission layout.
+
+    MPII gets a pred.mat beside it, which the field's scripts read.
 
     Args:
         compared: more named scores for the report's table.
@@ -85,6 +89,7 @@ def write_evaluation(evaluated: Evaluated, out: Path, compared: dict[str, Score]
     facts = _facts(evaluated)
     content = {"primary": score.primary, "metrics": metrics, "notes": score.notes, **facts}
     (out / "metrics.json").write_text(json.dumps(content, indent=1) + "\n")
+    (out / "recipe.json").write_text(evaluated.recipe.to_json() + "\n")
     (out / "results.json").write_text(json.dumps(score.results) + "\n")
     if dataset.manifest.dataset == "mpii":
         write_pred_mat(out / "pred.mat", ground_truth(dataset), evaluated.predictions)
@@ -106,7 +111,10 @@ def _facts(evaluated: Evaluated) -> dict[str, str]:
         "split": dataset.folder.uri,
         "dataset digest": dataset.manifest.digest(),
         "boxes": recipe.evaluate.detections or "ground truth",
-        "flip test": str(recipe.evaluate.flip_test),
+        "crop": f"{recipe.data.crop_size[0]}x{recipe.data.crop_size[1]} px, {recipe.data.convention}",
+        "decoding": recipe.heatmap.decoding,
+        "flip test": f"shift {recipe.evaluate.flip_shift}" if recipe.evaluate.flip_test else "no",
+        "precision": resolved_precision(recipe),
         "posestream": _own_version(),
         "torch": torch.__version__,
         "DALI": DALI_VERSION,

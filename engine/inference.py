@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -20,14 +21,17 @@ def evaluation_samples(recipe: Recipe, dataset: ShardedDataset) -> TopDownSample
     """The recipe's detector boxes if it names a file, else the annotated boxes.
 
     Raises:
-        ConfigError: the file cannot be read, or names pictures that the split does not have.
+        ConfigError: the file cannot be read, has no box in the split's pictures, or the benchmark takes none.
     """
-    path = recipe.evaluate.detections
+    path, benchmark = recipe.evaluate.detections, dataset.manifest.dataset
     if path is None:
-        return annotated_samples(dataset)
+        # MPII gives its test persons' places without keypoints, and every one of them wants an answer.
+        return annotated_samples(dataset, labelled_only=benchmark != "mpii")
+    if benchmark == "mpii":
+        raise ConfigError(f"evaluate.detections={path}: MPII gives every person's place and takes no others")
     try:
         samples = detected_samples(dataset, json.loads(Path(path).read_bytes()))
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError) as error:
         raise ConfigError(f"evaluate.detections={path}: {error}") from error
     if len(samples) == 0:
         raise ConfigError(f"evaluate.detections={path} holds no person's box for {dataset.folder.uri}")
@@ -64,7 +68,10 @@ def predict_split(
 
 
 def score_split(recipe: Recipe, dataset: ShardedDataset, predictions: Predictions) -> Score:
-    """The split's official score."""
-    return evaluate(
+    """The split's official score. A note says if conversion refused a part of the split."""
+    score = evaluate(
         dataset.manifest.dataset, ground_truth(dataset), predictions, nms_threshold=recipe.evaluate.nms_threshold
     )
+    refused = dataset.manifest.rejected
+    note = f"{refused} pictures or annotations of the split were refused at conversion: not the official score"
+    return replace(score, notes=[*score.notes, note]) if refused else score

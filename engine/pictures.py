@@ -43,7 +43,7 @@ def prediction_pictures(
     rows = np.unique(image_rows)
     rows = rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int)]
     reader = PictureReader(dataset)
-    names = [name for sidecar in dataset.sidecars for name in sidecar.column("file_name").to_pylist()]
+    names = dataset.file_names()
     keypoints = dataset.instance_column("keypoints")
     for row, data in zip(rows, reader.read(rows), strict=True):
         picture = decode_picture(data)

@@ -1,5 +1,6 @@
 """The top-down task: crops of single persons → heatmaps → keypoints in the picture."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,6 @@ from evaluation.predictions import Predictions
 from models import HeatmapNetwork, OutputMap, create_model
 from models.losses import joints_mse
 from models.pretrained import load_backbone_weights
-from pipelines.augmentation import Augmentation
 from pipelines.samples import TopDownSamples
 from pipelines.topdown import LoaderSettings, TopDownBatch, TopDownLoader
 from pose.crop import invert_affine, transform_points
@@ -38,47 +38,44 @@ class TopDownTask:
             torch.manual_seed(self.recipe.train.seed)
             try:
                 model = create_model(config.name, self.skeleton.num_keypoints, **config.options)
-            except (KeyError, TypeError) as error:
+            except (KeyError, TypeError, ValueError) as error:
                 raise ConfigError(f"model: {error.args[0]}") from error
         if pretrained and config.backbone_weights is not None:
             load_backbone_weights(model.backbone, Path(config.backbone_weights))
         return model
 
     def training_loader(self, samples: TopDownSamples, device: torch.device, rank: int, ranks: int) -> TopDownLoader:
-        train = self.recipe.train
-        return self._loader(
-            samples, device, train.batch_size, self.recipe.data.shuffle, self.recipe.augmentation, None, rank, ranks
+        settings = replace(
+            self._settings(device),
+            batch_size=self.recipe.train.batch_size,
+            shuffle=self.recipe.data.shuffle,
+            augmentation=self.recipe.augmentation,
+            rank=rank,
+            world_size=ranks,
         )
+        return TopDownLoader(samples, settings)
 
     def evaluation_loader(self, samples: TopDownSamples, device: torch.device) -> TopDownLoader:
         """One pass in the split's order, without augmentation."""
-        return self._loader(samples, device, self.recipe.evaluate.batch_size, "none", Augmentation(), 1, 0, 1)
+        return TopDownLoader(samples, replace(self._settings(device), shuffle="none", epochs=1))
 
-    def _loader(self, samples, device, batch_size, shuffle, augmentation, epochs, rank, ranks) -> TopDownLoader:  # type: ignore[no-untyped-def]
+    def _settings(self, device: torch.device) -> LoaderSettings:
         data = self.recipe.data
-        return TopDownLoader(
-            samples,
-            LoaderSettings(
-                crop_size=data.crop_size,
-                batch_size=batch_size,
-                seed=self.recipe.train.seed,
-                shuffle=shuffle,
-                convention=data.convention,
-                padding=data.box_padding,
-                augmentation=augmentation,
-                device=device,
-                threads=data.threads,
-                prefetch=data.prefetch,
-                epochs=epochs,
-                rank=rank,
-                world_size=ranks,
-            ),
+        return LoaderSettings(
+            crop_size=data.crop_size,
+            batch_size=self.recipe.evaluate.batch_size,
+            seed=self.recipe.train.seed,
+            convention=data.convention,
+            padding=data.box_padding,
+            device=device,
+            threads=data.threads,
+            prefetch=data.prefetch,
         )
 
     def network_input(self, crops: Tensor) -> Tensor:
         """uint8 RGB crops (B, 3, H, W) → normalised floats in the recipe's channel order, in the same memory layout."""
         if self.recipe.data.channel_order == "bgr":
-            crops = crops[:, [2, 1, 0]]
+            crops = crops.flip(1)
         mean = torch.tensor(_MEAN, device=crops.device).view(1, 3, 1, 1)
         std = torch.tensor(_STD, device=crops.device).view(1, 3, 1, 1)
         return crops.float().sub_(mean).div_(std)  # in place: on a CPU, writing fresh memory is most of the cost
@@ -123,8 +120,7 @@ class TopDownTask:
         crops = self.network_input(batch.crops)
         heatmaps = model(crops)[-1].float()
         if self.recipe.evaluate.flip_test:
-            use_shift = self.recipe.evaluate.flip_shift
-            shift = flip_shift(output.stride, self.recipe.data.convention) if use_shift else 0.0
+            shift = flip_shift(output.stride, self.recipe.data.convention, self.recipe.evaluate.flip_shift)
             mirrored = model(crops.flip(3))[-1].float()
             heatmaps = (heatmaps + flip_back(mirrored, self.skeleton.flip_indices, shift)) / 2
         keypoints, peaks = self._fitting_codec(output, heatmaps).decode(heatmaps)

@@ -1,12 +1,13 @@
 """The training loop, on Lightning Fabric. Killed anywhere, the same call goes on with the same remaining batches."""
 
+import fcntl
 import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
-import lightning_fabric
 import torch
 from rich.console import Console
 from torch import Tensor
@@ -15,11 +16,12 @@ from torch.utils.tensorboard import SummaryWriter
 from engine.checkpoint import Checkpoint, load_checkpoint, require_same_run, save_checkpoint
 from engine.clock import EpochClock
 from engine.config import ConfigError, OptimConfig, Recipe
+from engine.fabric import make_fabric
 from engine.inference import evaluation_samples, predict_split, score_split
 from engine.progress import SampleProgress
 from engine.schedule import learning_rate
 from engine.topdown import TopDownTask
-from evaluation.score import Score
+from evaluation.score import Score, require_evaluator
 from models import HeatmapNetwork
 from pipelines.samples import annotated_samples
 from pipelines.topdown import TopDownLoader
@@ -43,23 +45,6 @@ class TrainingResult:
     score: Score | None
     steps: int
     seconds: float
-
-
-def make_fabric(recipe: Recipe) -> lightning_fabric.Fabric:
-    """One device: a GPU where there is one, else the CPU."""
-    accelerator = "cuda" if torch.cuda.is_available() else "cpu"
-    precision = recipe.train.precision
-    if precision == "auto":
-        precision = "bf16-mixed" if _computes_in_bf16() else "32-true"
-    return lightning_fabric.Fabric(accelerator=accelerator, devices=1, precision=precision)
-
-
-def _computes_in_bf16() -> bool:
-    """Whether the GPU, or the CPU where there is none, multiplies bf16 natively; emulation is slower than 32 bit."""
-    if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 def train(recipe: Recipe, console: Console) -> TrainingResult:
@@ -88,11 +73,15 @@ class _Training:
             raise ConfigError("data.train is not set; give the training split, e.g. data.train=/data/coco/train2017")
         self.recipe, self.console = recipe, console
         self.run_dir = Path(recipe.run_dir)
-        self.run_dir.mkdir(parents=True, exist_ok=True)
         self.fabric = make_fabric(recipe)
         self.dataset = open_dataset(recipe.data.train)
         self.val = open_dataset(recipe.data.val) if recipe.data.val is not None else None
         _require_same_keypoints(self.dataset, self.val)
+        if self.val is not None:
+            require_evaluator(self.val.manifest.dataset)  # not after the first epoch
+        self._val_digest = None if self.val is None else self.val.manifest.digest()
+        self.run_dir.mkdir(parents=True, exist_ok=True)
+        self._lock = _lock_run(self.run_dir)
         self.task = TopDownTask(recipe, self.dataset.skeleton)
         resumed = self._checkpoint_to_resume()
         self.network = self.task.build_model(pretrained=resumed is None)
@@ -132,6 +121,7 @@ class _Training:
     def close(self) -> None:
         self.loader.close()
         self.board.close()
+        self._lock.close()
 
     def _epochs_done(self) -> int:
         return self.step // len(self.loader)
@@ -239,7 +229,9 @@ class _Training:
         self.network.load_state_dict(checkpoint.model)
         self.optimizer.load_state_dict(checkpoint.optimizer)
         self.loader.load_state_dict(checkpoint.loader)
-        self.validated_epochs, self.best = checkpoint.validated_epochs, checkpoint.best
+        self.validated_epochs = checkpoint.validated_epochs
+        same_scoring = (checkpoint.val_digest, checkpoint.recipe.evaluate) == (self._val_digest, self.recipe.evaluate)
+        self.best = checkpoint.best if same_scoring else None  # scores of different tests do not compare
         torch.set_rng_state(checkpoint.rng_state.clone())  # a view of a larger storage crashes torch 2.13
         self._saved_step = self.step
         epoch, position = divmod(self.step, len(self.loader))
@@ -258,10 +250,22 @@ class _Training:
             rng_state=torch.get_rng_state(),
             recipe=self.recipe,
             dataset_digest=self.dataset.manifest.digest(),
+            val_digest=self._val_digest,
             num_keypoints=self.dataset.skeleton.num_keypoints,
         )
         save_checkpoint(checkpoint, self.run_dir / name)
         self._saved_step = self.step
+
+
+def _lock_run(run_dir: Path) -> TextIO:
+    """Hold the run folder for this process; the lock ends with it, however it ends."""
+    lock = (run_dir / "lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        raise ConfigError(f"another training runs in {run_dir}; wait for it, or choose another run_dir") from error
+    return lock
 
 
 def build_optimizer(config: OptimConfig, network: HeatmapNetwork) -> torch.optim.Optimizer:

@@ -8,7 +8,7 @@ PERSON = 1
 
 
 def copy_ground_truth(
-    ground_truth: dict[str, Any], num_keypoints: int, annotation_keys: Sequence[str], image_keys: Sequence[str] = ()
+    ground_truth: dict[str, Any], num_keypoints: int, annotation_keys: Sequence[str]
 ) -> dict[str, Any]:
     """Images, persons and their category, copied as deep as the evaluators write.
 
@@ -21,7 +21,7 @@ def copy_ground_truth(
         raise ValueError(f"ground truth: expected a category with id {PERSON} (person) in 'categories', found none")
     persons = [dict(a) for a in ground_truth.get("annotations", []) if a["category_id"] == PERSON]
     for image in ground_truth["images"]:
-        _require(image, ("id", *image_keys), "image")
+        _require(image, ("id",), "image")
     for number, person in enumerate(persons, start=1):
         _require(person, ("image_id", "keypoints", *annotation_keys), "annotation")
         if len(person["keypoints"]) != 3 * num_keypoints:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from evaluation.coco import coco_results, evaluate_coco
-from evaluation.crowdpose import evaluate_crowdpose
+from evaluation.crowdpose import evaluate_crowdpose, require_xtcocotools
 from evaluation.mpii import evaluate_mpii, mpii_results
 from evaluation.oks import oks_nms_per_image
 from evaluation.predictions import Predictions
@@ -51,6 +51,12 @@ def evaluate(
     return EVALUATORS[kind](ground_truth, predictions, nms_threshold, scores)
 
 
+def require_evaluator(kind: str) -> None:
+    """Raise MissingToolError if the evaluator of that benchmark cannot be imported, before any work is done for it."""
+    if kind == "crowdpose":
+        require_xtcocotools()
+
+
 def _score_coco(
     ground_truth: dict[str, Any], predictions: Predictions, nms_threshold: float | None, scores: np.ndarray | None
 ) -> Score:
@@ -62,6 +68,9 @@ def _score_crowdpose(
     ground_truth: dict[str, Any], predictions: Predictions, nms_threshold: float | None, scores: np.ndarray | None
 ) -> Score:
     results, notes = _ranked_results(CROWDPOSE_14, predictions, nms_threshold, scores)
+    unknown = sum(image.get("crowdIndex") is None for image in ground_truth["images"])
+    if unknown:
+        notes.append(f"{unknown} of {len(ground_truth['images'])} images have no crowdIndex and count in no level")
     return Score(evaluate_crowdpose(ground_truth, results), "AP", results, notes)
 
 

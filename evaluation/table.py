@@ -1,4 +1,4 @@
-"""Scores as a table, for the screen and as Markdown."""
+"""Scores as a table for the screen, and its rows for reports."""
 
 import math
 from collections.abc import Mapping
@@ -39,15 +39,6 @@ def score_table(scores: Mapping[str, Score], title: str | None = None) -> Table:
     for row in rows:
         table.add_row(*map(escape, row))
     return table
-
-
-def score_markdown(scores: Mapping[str, Score]) -> str:
-    """The same rows as a Markdown table, ending with a newline."""
-    header, rows = score_rows(scores)
-    alignment = [":--", *["--:"] * (len(header) - 1)]
-    return "".join(
-        "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in (header, alignment, *rows)
-    )
 
 
 def _mpii_rows(scores: Mapping[str, Score]) -> list[list[str]]:

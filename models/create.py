@@ -22,6 +22,11 @@ def simple_baseline(
         width: channels of the ResNet's first stage. stages: how many of its four stages there are.
         deconv_channels: outputs of each transposed convolution.
     """
+    widths = (width, *deconv_channels)
+    if not all(isinstance(value, int) and value > 0 for value in widths):
+        raise ValueError(f"width and deconv_channels must be whole numbers above 0, got {width!r}, {deconv_channels!r}")
+    if stages not in (1, 2, 3, 4):
+        raise ValueError(f"stages must be 1, 2, 3 or 4, got {stages!r}")
     resnet = RESNETS[backbone](width, stages)
     head = DeconvolutionHead(resnet.channels, num_keypoints, tuple(deconv_channels))
     return HeatmapNetwork(resnet, head, (OutputMap("heatmaps", stride=resnet.stride / head.upsampling),))
@@ -41,11 +46,12 @@ def create_model(name: str, num_keypoints: int, **options: Any) -> HeatmapNetwor
     """Build a network with fresh weights.
 
     Raises:
-        KeyError: unknown name; lists the known ones. TypeError: an option that this network does not have.
+        KeyError: unknown name; lists the known ones.
+        TypeError: an option that this network does not have. ValueError: a value that an option cannot take.
     """
     if name not in _MODELS:
         raise KeyError(f"unknown model {name!r}; known: {', '.join(_MODELS)}")
     try:
         return _MODELS[name](num_keypoints=num_keypoints, **options)
-    except TypeError as error:
-        raise TypeError(f"{name}: {error}") from error
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name}: {error}") from error

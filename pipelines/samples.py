@@ -68,9 +68,12 @@ class TopDownSamples:
         )
 
 
-def annotated_samples(dataset: ShardedDataset) -> TopDownSamples:
-    """Every instance that has labelled keypoints and a box with an area, and is no crowd; its box score is 1."""
-    rows = np.flatnonzero(dataset.trainable)
+def annotated_samples(dataset: ShardedDataset, labelled_only: bool = True) -> TopDownSamples:
+    """Every instance that has labelled keypoints and a box with an area, and is no crowd; its box score is 1.
+
+    Without `labelled_only` keypoints are not asked for: the persons of a test set have none.
+    """
+    rows = np.flatnonzero(dataset.trainable if labelled_only else dataset.croppable)
     names = ["box_xywh", "keypoints"] + (["center", "scale"] if dataset.manifest.dataset == "mpii" else [])
     return TopDownSamples(
         dataset,
@@ -85,10 +88,11 @@ def annotated_samples(dataset: ShardedDataset) -> TopDownSamples:
 def detected_samples(dataset: ShardedDataset, detections: Sequence[dict[str, Any]]) -> TopDownSamples:
     """Detector boxes in the layout of COCO results: `image_id`, `bbox` (x, y, width, height), `score`.
 
-    Boxes of other categories than 1 (person) and boxes without an area are left out.
+    Boxes of other categories than 1 (person), boxes without an area, and boxes in images that the split does not have
+    (conversion may have refused them) are left out.
 
     Raises:
-        ValueError: a row lacks a field, or a box is not finite. KeyError: an image is not in the split.
+        ValueError: a row lacks a field, or a box is not finite.
     """
     try:
         kept = [row for row in detections if row.get("category_id", 1) == 1 and not min(row["bbox"][2:]) <= 0]
@@ -99,6 +103,8 @@ def detected_samples(dataset: ShardedDataset, detections: Sequence[dict[str, Any
             raise ValueError(f"a box is not finite: {boxes[~np.isfinite(boxes).all(axis=1)][0].tolist()}")
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"detections must be a list of {{image_id, bbox [x, y, w, h], score}}: {error!r}") from error
+    known = np.isin(image_ids, dataset.image_column("image_id").all())
+    image_ids, boxes, scores = image_ids[known], boxes[known], scores[known]
     image_rows = dataset.image_rows(image_ids)
     order = np.argsort(image_rows, kind="stable")
     count = len(order)

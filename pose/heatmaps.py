@@ -12,6 +12,7 @@ from pose.crop import CropConvention
 
 Encoding = Literal["rounded", "exact"]
 Decoding = Literal["argmax", "quarter", "dark"]
+FlipShift = Literal["public", "exact", "none"]
 
 
 @dataclass(frozen=True)
@@ -97,15 +98,15 @@ def flip_back(mirrored: Tensor, flip_indices: tuple[int, ...], shift: float) -> 
     return shift_right(mirrored.flip(3)[:, list(flip_indices)], shift)
 
 
-def flip_shift(stride: float, convention: CropConvention) -> float:
+def flip_shift(stride: float, convention: CropConvention, kind: FlipShift = "public") -> float:
     """By how many heatmap px reversed maps are moved to the right (specs 0.3, 1.5).
 
-    A reversed HRNet-convention map lies 1 − 1/stride px too far left. At stride 4 the public code moves it by a whole
-    pixel instead of 0.75 px, and published numbers depend on it; so does this above stride 2. Unbiased maps fit.
+    A reversed HRNet-convention map lies 1 − 1/stride px too far left: "exact". Above stride 2 the public code moves it
+    by a whole pixel, at stride 4 instead of 0.75 px, and published numbers depend on it: "public". Unbiased maps fit.
     """
-    if convention == "unbiased":
+    if convention == "unbiased" or kind == "none":
         return 0.0
-    return 1.0 if stride > 2 else 1 - 1 / stride
+    return 1.0 if kind == "public" and stride > 2 else 1 - 1 / stride
 
 
 def shift_right(heatmaps: Tensor, shift: float) -> Tensor:

@@ -28,7 +28,10 @@ def load_recipe(name_or_path: str) -> Recipe:
     assert spec is not None  # it is an existing .py file
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever a user's file does wrong
+        raise ConfigError(f"{path}: {type(error).__name__}: {error}") from error
     recipe = getattr(module, "recipe", None)
     if not isinstance(recipe, Recipe):
         raise ConfigError(f"{path} must define `recipe = Recipe(...)`, found {type(recipe).__name__}")

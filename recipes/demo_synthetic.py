@@ -7,7 +7,7 @@ Expected on 1,500 pictures to train and 250 to validate: AP above 10 (untrained 
 compute in bf16.
 """
 
-from engine.config import DataConfig, HeatmapConfig, ModelConfig, OptimConfig, Recipe, TrainConfig
+from engine.config import DataConfig, EvaluateConfig, HeatmapConfig, ModelConfig, OptimConfig, Recipe, TrainConfig
 from pipelines.augmentation import Augmentation
 
 recipe = Recipe(
@@ -18,5 +18,6 @@ recipe = Recipe(
     augmentation=Augmentation(scale_factor=0.1, flip_probability=0.5),
     heatmap=HeatmapConfig(encoding="exact", decoding="dark"),
     optim=OptimConfig(lr=4e-3, schedule="cosine", warmup_steps=50),
-    train=TrainConfig(epochs=6, batch_size=16, precision="auto", validate_every=3),
+    evaluate=EvaluateConfig(flip_shift="exact"),
+    train=TrainConfig(epochs=6, batch_size=16, validate_every=3),
 )

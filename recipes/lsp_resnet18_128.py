@@ -6,7 +6,7 @@ Three stages of ResNet-18: without ImageNet weights, stride 16 learns faster tha
 Expected: benchmarks/README.md has PCKh@0.5 over time and the machine that it ran on.
 """
 
-from engine.config import DataConfig, HeatmapConfig, ModelConfig, OptimConfig, Recipe, TrainConfig
+from engine.config import DataConfig, EvaluateConfig, HeatmapConfig, ModelConfig, OptimConfig, Recipe, TrainConfig
 from pipelines.augmentation import Augmentation
 
 recipe = Recipe(
@@ -17,5 +17,6 @@ recipe = Recipe(
     augmentation=Augmentation(scale_factor=0.25, rotation_factor=30, flip_probability=0.5),
     heatmap=HeatmapConfig(encoding="exact", decoding="dark"),
     optim=OptimConfig(lr=2e-3, schedule="cosine", warmup_steps=200),
-    train=TrainConfig(epochs=40, batch_size=32, precision="auto", validate_every=2),
+    evaluate=EvaluateConfig(flip_shift="exact"),
+    train=TrainConfig(epochs=40, batch_size=32, validate_every=2),
 )

@@ -14,6 +14,6 @@ recipe = Recipe(
     model=ModelConfig(name="simplebaseline_resnet18", options={"stages": 3, "deconv_channels": [128, 128]}),
     heatmap=HeatmapConfig(encoding="exact", decoding="dark"),
     optim=OptimConfig(lr=1e-3, schedule="cosine", warmup_steps=10),
-    train=TrainConfig(epochs=80, batch_size=8, precision="auto", validate_every=20),
+    train=TrainConfig(epochs=80, batch_size=8, validate_every=20),
     evaluate=EvaluateConfig(flip_test=False),
 )

@@ -194,6 +194,11 @@ def _finished_before(folder: Folder, raw: RawDataset, settings: ConversionSettin
             f"{folder.uri} already holds {manifest.dataset} {manifest.split} from {manifest.annotations_file}; "
             "choose another --out or delete that folder"
         )
+    if settings.strict and manifest.rejected:
+        raise ConversionError(
+            f"strict: {folder.uri} was converted before with {manifest.rejected} refused, see "
+            f"{folder.location(REJECTS)}; mend them and delete the folder to convert again"
+        )
     return manifest
 
 

@@ -87,11 +87,20 @@ class ShardedDataset:
 
     @cached_property
     def trainable(self) -> NDArray[np.bool_]:
-        """Which instances can be cropped and teach anything: labelled keypoints, a box with an area, no crowd."""
-        boxes = self.instance_column("box_xywh").all()
+        """Which instances can be cropped and teach anything: those with labelled keypoints among the croppable."""
         # One shard at a time: the labels of a large split need not be in memory together.
         labelled = [(part[:, :, 2] > 0).any(axis=1) for part in self.instance_column("keypoints").parts]
-        return np.concatenate(labelled) & (boxes[:, 2:] > 0).all(axis=1) & (self.instance_column("iscrowd").all() == 0)
+        return np.concatenate(labelled) & self.croppable
+
+    @cached_property
+    def croppable(self) -> NDArray[np.bool_]:
+        """Which instances are single persons in a box with an area."""
+        boxes = self.instance_column("box_xywh").all()
+        return (boxes[:, 2:] > 0).all(axis=1) & (self.instance_column("iscrowd").all() == 0)
+
+    def file_names(self) -> list[str]:
+        """The source's name of every image."""
+        return [name for sidecar in self.sidecars for name in sidecar.column("file_name").to_pylist()]
 
     def image_rows(self, image_ids: NDArray[np.int64]) -> NDArray[np.int64]:
         """Image rows of `image_ids`. Raises KeyError that names ids which the split does not have."""

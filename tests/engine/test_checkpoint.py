@@ -37,6 +37,7 @@ def checkpoint(recipe: Recipe) -> Checkpoint:
         rng_state=torch.get_rng_state(),
         recipe=recipe,
         dataset_digest="d" * 64,
+        val_digest="v" * 64,
         num_keypoints=17,
     )
 
@@ -132,7 +133,7 @@ def test_random_and_flipped_bytes_never_surface_as_another_error(checkpoint: Che
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ([1, 2], "not a posestream checkpoint of format 1"),
+        ([1, 2], "holds a list, expected a dictionary"),
         ({"state_dict": {}}, "not a posestream checkpoint of format 1"),
         ({"format": 2}, "not a posestream checkpoint of format 1"),
         ({"format": 1}, "recipe"),
@@ -200,7 +201,7 @@ def test_settings_that_change_no_weight_may_change(checkpoint: Checkpoint, recip
         ("train.batch_size=4", "train.batch_size was 128, is 4"),
         ("train.seed=1", "train.seed was 0, is 1"),
         ("train.accumulate=2", "train.accumulate was 1, is 2"),
-        ("train.precision=32-true", "train.precision was 'bf16-mixed', is '32-true'"),
+        ("train.precision=32-true", "train.precision was 'auto', is '32-true'"),
         ("model.name=other", "model.name was 'net', is 'other'"),
         ("model.options.width=9", "model.options.width was 8, is 9"),
         ("model.options.depth=2", "model.options.depth was None, is 2"),

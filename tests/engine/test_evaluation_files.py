@@ -46,7 +46,9 @@ def test_every_file_is_written_and_can_be_read(evaluated: Any, tmp_path: Path, l
     answer: Evaluated = evaluated(layout)
     out = tmp_path / "new" / "folder"
     write_evaluation(answer, out)
-    expected = {"metrics.json", "results.json", "report.html"} | ({"pred.mat"} if layout == "mpii" else set())
+    expected = {"metrics.json", "recipe.json", "results.json", "report.html"} | (
+        {"pred.mat"} if layout == "mpii" else set()
+    )
     assert {path.name for path in out.iterdir()} == expected
 
     metrics = json.loads((out / "metrics.json").read_text(), parse_constant=no_constants)

@@ -143,20 +143,27 @@ def test_mixed_precision_computes_in_bfloat16_and_keeps_single_precision_weights
     assert all(t.isfinite().all() for t in weights.values())
 
 
+@pytest.mark.parametrize("order", ["rgb", "bgr"])
 @pytest.mark.parametrize("channels_last", [True, False])
-def test_memory_format_follows_the_recipe_and_crops_do_too(
-    tiny: MakeRecipe, console: Console, monkeypatch: pytest.MonkeyPatch, channels_last: bool
+def test_memory_format_follows_the_recipe_and_crops_are_channels_last(
+    tiny: MakeRecipe, console: Console, monkeypatch: pytest.MonkeyPatch, channels_last: bool, order: str
 ) -> None:
     formats: list[bool] = []
+    crops: list[bool] = []
     forward = nn.Conv2d.forward
 
     def recorded(conv: nn.Conv2d, x: Tensor) -> Tensor:
         formats.append(conv.weight.is_contiguous(memory_format=torch.channels_last) or conv.weight[0, 0].numel() == 1)
+        if x.shape[1] == 3:
+            crops.append(x.is_contiguous(memory_format=torch.channels_last))
         return forward(conv, x)
 
     monkeypatch.setattr(nn.Conv2d, "forward", recorded)
-    train(tiny(f"train.channels_last={channels_last}", "train.batch_size=64", "train.epochs=1"), console)
+    settings = (f"train.channels_last={str(channels_last).lower()}", f"data.channel_order={order}")
+    train(tiny(*settings, "train.batch_size=64", "train.epochs=1"), console)
     assert all(formats) == channels_last
+    assert crops
+    assert all(crops)
 
 
 def test_step_checkpoints_are_kept_where_asked_for(
@@ -168,6 +175,7 @@ def test_step_checkpoints_are_kept_where_asked_for(
     assert kept == [f"step-{step:08d}.ckpt" for step in range(3, steps + 1, 3)]
     assert [load_checkpoint(tmp_path / "run" / name).step for name in kept] == list(range(3, steps + 1, 3))
     assert sorted(path.name for path in (tmp_path / "run").iterdir() if path.suffix != ".ckpt") == [
+        "lock",
         "recipe.json",
         "tensorboard",
     ]

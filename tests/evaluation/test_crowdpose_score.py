@@ -9,6 +9,7 @@ import pytest
 
 from evaluation.coco import coco_results
 from evaluation.crowdpose import CROWDPOSE_METRICS, evaluate_crowdpose
+from evaluation.score import evaluate
 from pose.skeletons import CROWDPOSE_14
 
 LEVELS = {"easy": {10, 11}, "medium": {12, 13}, "hard": {14, 15}}
@@ -109,13 +110,23 @@ def test_person_annotated_with_zero_keypoints_is_ignored(truth, predict):
     assert evaluate_crowdpose(truth, results[:3] + results[4:])["AR"] == pytest.approx(1)
 
 
-def test_missing_crowd_index_and_unknown_image_are_named(truth, predict):
+def test_an_unknown_image_is_named(truth, predict):
     results = results_of(predict(truth))
     with pytest.raises(ValueError, match="does not hold: 4000"):
         evaluate_crowdpose(truth, [*results, results[0] | {"image_id": 4000}])
-    del truth["images"][2]["crowdIndex"]
-    with pytest.raises(ValueError, match="image 12 of the ground truth lacks crowdIndex"):
-        evaluate_crowdpose(truth, results)
+
+
+def test_an_image_without_crowd_index_counts_in_no_level_and_is_noted(truth, predict):
+    predictions = predict(truth)
+    everywhere = evaluate("crowdpose", truth, predictions)
+    for image in truth["images"]:
+        if image["crowdIndex"] >= 0.8:
+            del image["crowdIndex"]
+    score = evaluate("crowdpose", truth, predictions)
+    assert score.metrics["AP"] == everywhere.metrics["AP"]
+    assert score.metrics["AP_easy"] == everywhere.metrics["AP_easy"]
+    assert not score.metrics["AP_hard"] >= 0
+    assert any("no crowdIndex" in note for note in score.notes)
 
 
 @pytest.mark.parametrize("failure", ["ImportError('No module')", "ValueError('numpy.dtype size changed')"])

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from evaluation.pckh import PCKH_ROWS
 from evaluation.score import Score
-from evaluation.table import score_markdown, score_rows, score_table
+from evaluation.table import score_rows, score_table
 
 
 def coco_score(ap):
@@ -35,12 +35,6 @@ def test_mpii_has_a_row_per_name_and_threshold():
         ["a", "PCKh@0.5", "90.3"], ["a", "PCKh@0.1", "–"], ["b", "PCKh@0.5", "10.0"], ["b", "PCKh@0.1", "–"],
     ]  # fmt: skip
     assert rows[0][2:] == ["90.3"] * len(PCKH_ROWS)
-
-
-def test_markdown():
-    assert score_markdown({"a|b": coco_score(0.5)}) == (
-        "|  | AP | AP50 | APM |\n| :-- | --: | --: | --: |\n| a\\|b | 50.0 | 90.0 | – |\n"
-    )
 
 
 def test_rich_table_shows_the_same_cells_and_takes_names_literally():

@@ -83,7 +83,11 @@ def test_simplebaseline_follows_the_published_recipe(dataset: str, size: str, sc
     assert (recipe.optim.schedule, recipe.optim.milestones, recipe.optim.gamma) == ("multistep", (90, 120), 0.1)
     assert (recipe.train.epochs, recipe.train.batch_size * recipe.train.accumulate) == (140, 128)
     assert (recipe.heatmap.sigma, recipe.heatmap.encoding, recipe.heatmap.decoding) == (2, "rounded", "quarter")
-    assert (recipe.evaluate.flip_test, recipe.evaluate.flip_shift, recipe.evaluate.nms_threshold) == (True, True, 0.9)
+    assert (recipe.evaluate.flip_test, recipe.evaluate.flip_shift, recipe.evaluate.nms_threshold) == (
+        True,
+        "public",
+        0.9,
+    )
     assert (recipe.data.box_padding, recipe.data.convention) == (1.25, "hrnet")
 
 

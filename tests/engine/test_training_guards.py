@@ -1,0 +1,89 @@
+"""What stops a training before it does harm: a loss that is no number, a second run, scores of another test."""
+
+import fcntl
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+from torch import Tensor
+
+from engine.checkpoint import load_checkpoint, with_trained_settings
+from engine.config import ConfigError, Recipe
+from engine.fabric import resolved_precision
+from engine.topdown import TopDownTask
+from engine.train import BEST, LAST, DivergedError, train
+
+MakeRecipe = Callable[..., Recipe]
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_checkpoint(
+    tiny: MakeRecipe, console: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last = train(tiny("train.epochs=1"), console).last
+    good = last.read_bytes()
+    loss = TopDownTask.loss
+
+    def diverging(*arguments: object) -> Tensor:
+        return loss(*arguments) * float("nan")  # type: ignore[arg-type]
+
+    monkeypatch.setattr(TopDownTask, "loss", diverging)
+    with pytest.raises(DivergedError, match=r"loss became nan .* lower optim\.lr .*last\.ckpt is from batch"):
+        train(tiny("train.epochs=2"), console)
+    assert last.read_bytes() == good
+
+
+def test_two_trainings_do_not_share_a_run_folder(tiny: MakeRecipe, console: Console, tmp_path: Path) -> None:
+    train(tiny("train.epochs=1"), console)
+    with (tmp_path / "run" / "lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(ConfigError, match="another training runs in"):
+            train(tiny(), console)
+    assert train(tiny(), console).steps > 0
+
+
+def test_a_wrong_split_leaves_no_run_folder(tiny: MakeRecipe, console: Console, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"manifest\.json does not exist"):
+        train(tiny(f"data.train={tmp_path}"), console)
+    assert not (tmp_path / "run").exists()
+
+
+def test_scores_of_another_test_do_not_hold_back_the_best_checkpoint(
+    tiny: MakeRecipe, console: Console, tmp_path: Path, mini_shards: Callable[[str], Path]
+) -> None:
+    val = f"data.val={mini_shards('coco')}"
+    path = train(tiny("train.epochs=1", val), console).last
+    content = torch.load(path, weights_only=True)
+    torch.save(content | {"best": 2.0}, path)  # better than anything can be
+    (tmp_path / "run" / BEST).unlink()
+    train(tiny("train.epochs=2", val), console)
+    assert not (tmp_path / "run" / BEST).exists()
+    torch.save(torch.load(path, weights_only=True) | {"best": 2.0}, path)
+    train(tiny("train.epochs=3", val, "evaluate.flip_test=false"), console)
+    assert (tmp_path / "run" / BEST).exists()
+
+
+def test_what_the_weights_were_trained_for_wins_over_the_recipe(
+    tiny: MakeRecipe, console: Console, tmp_path: Path
+) -> None:
+    train(tiny("train.epochs=1", "data.crop_size=96,32", "heatmap.sigma=1", "data.channel_order=bgr"), console)
+    asked = tiny("data.val=/somewhere", "evaluate.flip_test=false")
+    recipe, changes = with_trained_settings(asked, load_checkpoint(tmp_path / "run" / LAST))
+    assert (recipe.data.crop_size, recipe.heatmap.sigma, recipe.data.channel_order) == ((96, 32), 1, "bgr")
+    assert (recipe.data.val, recipe.evaluate.flip_test) == ("/somewhere", False)
+    assert sorted(change.split(" is ")[0] for change in changes) == [
+        "data.channel_order",
+        "data.crop_size",
+        "heatmap.sigma",
+    ]
+
+
+def test_automatic_precision_is_what_the_hardware_computes_in(
+    tiny: MakeRecipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for capabilities, expected in (({"avx512_bf16": True}, "bf16-mixed"), ({"avx2": True}, "32-true")):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda capabilities=capabilities: capabilities)
+        assert resolved_precision(tiny("train.precision=auto")) == expected
+    assert resolved_precision(tiny("train.precision=bf16-mixed")) == "bf16-mixed"
