@@ -3,6 +3,7 @@
 One helper process imports the package once and forks a child for each conversion, so that many can be killed.
 """
 
+import contextlib
 import json
 import os
 import random
@@ -98,7 +99,8 @@ class Server:
         child = int(self.process.stdout.readline())
         if kill_after_s is not None:
             time.sleep(kill_after_s)
-            os.kill(child, signal.SIGKILL)  # its parent waits for it only after it ended, so the id is still its own
+            with contextlib.suppress(ProcessLookupError):  # it was quicker and is gone
+                os.kill(child, signal.SIGKILL)
         return str(json.loads(self.process.stdout.readline()))
 
 
@@ -186,7 +188,7 @@ def test_killed_from_outside_at_random_moments(
         assert server.convert(out, rng.randint(1, 5)).startswith("finished")
         assert contents(out) == reference
         assert not (out / ".conversion").exists()
-    assert kills >= 10
+    assert kills >= 8  # the first of each folder at least: 24 pictures take longer than the longest wait
 
 
 def test_the_kills_leave_something_to_resume(server: Server, tmp_path: Path, reference: dict[str, bytes]) -> None:
