@@ -9,7 +9,8 @@ What is compared, in instances per second, crops of 256x192:
   with single-threaded OpenCV, and making normalised floats and heatmaps in numpy, keypoint by keypoint, as the public
   HRNet code does.
 - loader: posestream's, with a thread per core: uint8 crops, keypoints, matrices.
-- complete: the same plus what it leaves to the network's device: normalised floats and heatmaps, in torch, on the CPU.
+- loader, persons shuffled: with data.shuffle=instance, where a picture is decoded for nearly every person.
+- complete: the loader plus what it leaves to the network's device, normalised floats and heatmaps, in torch on the CPU.
 - decode once: DALI decoding every JPEG once on the same cores, nothing else; times instances per picture.
 
 The two ratios of --json are the loader's. `complete_to_classical` compares equal output; with the network on a GPU,
@@ -37,10 +38,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.pictures import render_like_coco
 from engine.config import DataConfig, ModelConfig, Recipe
 from engine.topdown import TopDownTask
 from models import OutputMap
 from pipelines.augmentation import Augmentation
+from pipelines.plan import Shuffle
 from pipelines.reader import PictureReader
 from pipelines.samples import TopDownSamples, annotated_samples
 from pipelines.topdown import LoaderSettings, TopDownLoader
@@ -48,38 +51,15 @@ from sharding.convert import ConversionSettings, convert
 from sharding.dataset import ShardedDataset, open_dataset
 from sharding.raw import read_raw
 from sharding.storage import open_folder
-from sharding.synthetic import write_dataset
 
 CROP, STRIDE, SIGMA = (256, 192), 4, 2
 AUGMENTATION = Augmentation(scale_factor=0.35, rotation_factor=45, flip_probability=0.5, half_body_probability=0.3)
-LONG_SIDE, JPEG_QUALITY = 640, 92
 RESULTS = Path(__file__).parent / "results"
 
 
 def make_data(folder: Path, images: int) -> tuple[ShardedDataset, Path]:
-    """A split of synthetic people, enlarged to the size of COCO's pictures."""
-    files = write_dataset("coco", folder / "raw", images, seed=3)
-    content = json.loads(files.annotations.read_bytes())
-    scales = {}
-    for image in content["images"]:
-        path = files.images / image["file_name"]
-        picture = cv2.imread(str(path))
-        assert picture is not None
-        scale = LONG_SIDE / max(picture.shape[:2])
-        picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
-        grain = np.random.default_rng(image["id"]).normal(0, 4, picture.shape)
-        picture = np.clip(picture + grain, 0, 255).astype(np.uint8)
-        cv2.imwrite(str(path), picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-        image["height"], image["width"] = picture.shape[:2]
-        scales[image["id"]] = scale
-    # Some 2.9 persons to a picture are rendered; COCO's train2017 has 2.6.
-    content["annotations"] = [row for number, row in enumerate(content["annotations"]) if number % 10]
-    for row in content["annotations"]:
-        scale = scales[row["image_id"]]
-        row["bbox"] = [value * scale for value in row["bbox"]]
-        row["keypoints"] = [value * scale if k % 3 < 2 else value for k, value in enumerate(row["keypoints"])]
-        del row["segmentation"]
-    files.annotations.write_text(json.dumps(content))
+    """A split of synthetic people in pictures of COCO's size, 2.6 to a picture as in train2017."""
+    files = render_like_coco(folder / "raw", images)
     settings = ConversionSettings(files.images, "bench", workers=os.cpu_count() or 1)
     convert(read_raw("coco", files.annotations, "bench"), open_folder(folder / "shards"), settings)
     return open_dataset(folder / "shards"), files.images
@@ -170,11 +150,13 @@ def classical_loader(samples: TopDownSamples, images: Path, batch_size: int, cor
     return measure
 
 
-def posestream_loader(samples: TopDownSamples, batch_size: int, cores: int, complete: bool) -> Callable[[float], float]:
+def posestream_loader(
+    samples: TopDownSamples, batch_size: int, cores: int, complete: bool = False, shuffle: Shuffle = "image"
+) -> Callable[[float], float]:
     recipe = Recipe(name="", run_dir="", data=DataConfig(crop_size=CROP), model=ModelConfig(name=""))
     task = TopDownTask(recipe, samples.dataset.skeleton)
     codec = task.codec(OutputMap("heatmaps", STRIDE))
-    settings = LoaderSettings(CROP, batch_size, augmentation=AUGMENTATION, threads=cores)
+    settings = LoaderSettings(CROP, batch_size, shuffle=shuffle, augmentation=AUGMENTATION, threads=cores)
 
     def measure(seconds: float) -> float:
         loader = TopDownLoader(samples, settings)
@@ -250,7 +232,10 @@ def run(arguments: argparse.Namespace, folder: Path) -> dict[str, object]:
     tar_bytes = sum(shard.tar_bytes for shard in dataset.manifest.shards)
     contenders = {
         "classical": classical_loader(samples, images, arguments.batch, cores),
-        "loader": posestream_loader(samples, arguments.batch, cores, complete=False),
+        "loader": posestream_loader(samples, arguments.batch, cores),
+        "loader, persons shuffled": posestream_loader(
+            samples, arguments.batch, cores, complete=False, shuffle="instance"
+        ),
         "complete": posestream_loader(samples, arguments.batch, cores, complete=True),
         "decode once": decode_once(samples, arguments.batch, cores),
     }
@@ -267,6 +252,7 @@ def run(arguments: argparse.Namespace, folder: Path) -> dict[str, object]:
     return {
         "ratio_to_classical": ratio("loader", "classical"),
         "ratio_to_decode_once": ratio("loader", "decode once"),
+        "persons_shuffled_to_classical": ratio("loader, persons shuffled", "classical"),
         "complete_to_classical": ratio("complete", "classical"),
         "complete_to_decode_once": ratio("complete", "decode once"),
         "instances_per_s": {name: [round(rate) for rate in values] for name, values in rates.items()},
