@@ -55,6 +55,7 @@ def prediction_pictures(
 
 
 def _draw_all(picture: Picture, keypoints: np.ndarray, shown: np.ndarray, skeleton: Skeleton) -> Picture:
+    thickness = max(1, min(picture.shape[:2]) // 300)
     for person, visible in zip(keypoints, shown, strict=True):
-        picture = draw_skeleton(picture, person, visible, skeleton)
+        picture = draw_skeleton(picture, person, visible, skeleton, thickness)
     return picture
