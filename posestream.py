@@ -321,6 +321,8 @@ def _print_statistics(dataset: "ShardedDataset", counts: "Statistics") -> None:
 
     manifest, console = dataset.manifest, _console()
     facts = Table(title=escape(dataset.folder.uri), show_header=False)
+    facts.add_column()
+    facts.add_column(overflow="fold")  # a digest that was cut short could not be compared
     for name, value in (
         ("dataset", f"{manifest.dataset} {manifest.split}, {manifest.skeleton}"),
         ("images", f"{counts.images}, {counts.empty_images} without instances"),
