@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from engine.progress import SampleProgress
-    from sharding.dataset import ShardedDataset
-    from sharding.statistics import Statistics
     from sharding.synthetic import SyntheticFiles
 
 _PACKAGES = ("pose", "sharding", "pipelines", "models", "evaluation", "engine", "recipes")
@@ -119,11 +117,13 @@ def inspect(
     """
     from sharding.dataset import open_dataset
     from sharding.statistics import statistics
+    from sharding.statistics_table import statistics_tables
 
     if sheet is not None and sheet.suffix.lower() not in (".png", ".jpg", ".jpeg"):
         raise typer.BadParameter(f"expected a .png or .jpg file, got {sheet}", param_hint="--sheet")
     dataset = open_dataset(uri)
-    _print_statistics(dataset, statistics(dataset))
+    for table in statistics_tables(dataset, statistics(dataset)):
+        _console().print(table)
     if sheet is not None:
         from engine.config import override
         from engine.pictures import crop_sheet
@@ -313,40 +313,6 @@ def _bytes(text: str) -> int:
     if match is None or unit not in _SIZES or float(match[1]) * _SIZES[unit] < 1:
         raise typer.BadParameter(f"expected a size such as 256MB, got {text!r}", param_hint="--shard-size")
     return int(float(match[1]) * _SIZES[unit])
-
-
-def _print_statistics(dataset: "ShardedDataset", counts: "Statistics") -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
-    manifest, console = dataset.manifest, _console()
-    facts = Table(title=escape(dataset.folder.uri), show_header=False)
-    facts.add_column()
-    facts.add_column(overflow="fold")  # a digest that was cut short could not be compared
-    for name, value in (
-        ("dataset", f"{manifest.dataset} {manifest.split}, {manifest.skeleton}"),
-        ("images", f"{counts.images}, {counts.empty_images} without instances"),
-        ("instances", f"{counts.instances}, {counts.instances_per_image:.2f} per image"),
-        ("trainable", f"{counts.trainable}; {counts.without_keypoints} without keypoints, {counts.crowds} crowds"),
-        ("keypoints", f"{counts.keypoints_per_instance:.1f} labelled per trainable instance"),
-        ("box height", f"median {counts.median_box_height:.0f} px"),
-        ("crowd index", _range(counts.crowd_index)),
-        ("refused", f"{manifest.rejected} at conversion"),
-        ("digest", manifest.digest()),
-    ):
-        facts.add_row(name, value)
-    keypoints = Table("keypoint", "labelled", "of these hidden")
-    for row in counts.keypoints:
-        keypoints.add_row(row.name, f"{row.labelled:.1%}", f"{row.hidden:.1%}")
-    shards = Table("shard", "images", "instances", "MB")
-    for shard in manifest.shards:
-        shards.add_row(shard.tar, str(shard.images), str(shard.instances), f"{shard.tar_bytes / 1e6:.1f}")
-    for table in (facts, keypoints, shards):
-        console.print(table)
-
-
-def _range(values: tuple[float, float, float] | None) -> str:
-    return "–" if values is None else "min {:.2f}, median {:.2f}, max {:.2f}".format(*values)
 
 
 def _progress(label: str, total: int, unit: str) -> "SampleProgress":
