@@ -58,7 +58,7 @@ class ModelConfig(_Frozen):
 
 
 class HeatmapConfig(_Frozen):
-    """Targets and decoding; `sigma` is in px of a stride-4 heatmap's kind, i.e. of the network's own output."""
+    """Targets and decoding; `sigma` is in px of the network's heatmaps, and is scaled by an output's `sigma_scale`."""
 
     sigma: PositiveFloat = 2.0
     encoding: Encoding = "rounded"

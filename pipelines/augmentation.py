@@ -32,6 +32,8 @@ class Augmentation:
         translation_factor: uniform shift of the region, as a share of its size, along x and y.
     """
 
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - inside a recipe, a misspelt name is an error
+
     scale_factor: float = 0.0
     rotation_factor: float = 0.0
     rotation_probability: float = 0.6

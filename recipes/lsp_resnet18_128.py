@@ -18,5 +18,5 @@ recipe = Recipe(
     heatmap=HeatmapConfig(encoding="exact", decoding="dark"),
     optim=OptimConfig(lr=2e-3, schedule="cosine", warmup_steps=200),
     evaluate=EvaluateConfig(flip_shift="exact"),
-    train=TrainConfig(epochs=40, batch_size=32, validate_every=2),
+    train=TrainConfig(epochs=50, batch_size=32, validate_every=2),
 )

@@ -186,3 +186,10 @@ def test_leaves_are_every_setting_by_its_path(recipe: Recipe) -> None:
     for name, leaf in found.items():  # each leaf is a path that `override` takes
         text = "null" if leaf is None else str(leaf).replace("True", "true").replace("False", "false")
         assert leaves(override(recipe, [f"{name}={text}"])) == found, name
+
+
+def test_a_misspelt_augmentation_is_refused(recipe: Recipe) -> None:
+    tree = recipe.model_dump()
+    tree["augmentation"]["rotation_facto"] = 30
+    with pytest.raises(ConfigError, match=r"augmentation\.rotation_facto"):
+        parse_recipe(tree)
