@@ -1,0 +1,24 @@
+"""The benchmarks run and print what they promise; how fast anything is, they tell and no test asserts."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.timeout(300)
+def test_the_loaders_ratios_are_printed_alone(tmp_path: Path) -> None:
+    few = ("--pictures", "12", "--batch", "16", "--rounds", "1", "--seconds", "0.3")
+    command = [sys.executable, "benchmarks/loader.py", "--json", *few, "--out", str(tmp_path / "loader.json")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    printed = json.loads(done.stdout)
+    assert set(printed) == {"ratio_to_classical", "ratio_to_decode_once"}
+    assert all(ratio > 0 for ratio in printed.values())
+    stored = json.loads((tmp_path / "loader.json").read_text())
+    assert stored.items() >= printed.items()
+    assert {"command", "machine", "versions"} <= set(stored)
