@@ -29,7 +29,7 @@ app = typer.Typer(
 )
 
 Overrides = Annotated[
-    list[str] | None, typer.Argument(metavar="[KEY=VALUE]…", help="Settings of the recipe, e.g. optim.lr=5e-4")
+    list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Settings of the recipe, e.g. optim.lr=5e-4")
 ]
 
 

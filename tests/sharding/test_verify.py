@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sharding.dataset import BrokenShardError, ShardedDataset, open_dataset
+from sharding.dataset import BrokenShardError, ShardedDataset, open_dataset, open_sidecar
 from sharding.manifest import Manifest, NotADatasetError, read_manifest
 from sharding.storage import open_folder
 from sharding.verify import verify
@@ -202,14 +202,15 @@ def test_opening_finds_what_it_can_see_at_once(split: Path, mini_coco: ShardedDa
         BrokenShardError, match=rf"{path.name} has {len(good) - 1} bytes, the manifest says {len(good)}"
     ):
         open_dataset(split)
+    for place in (0, len(good) // 2, len(good) - 40):  # a keypoint in the middle would be wrong without a word
+        flipped = bytearray(good)
+        flipped[place] ^= 0xFF
+        path.write_bytes(bytes(flipped))
+        with pytest.raises(BrokenShardError, match=rf"{path.name} is not the manifest's by its sha256"):
+            open_dataset(split)
     path.write_bytes(bytes(len(good)))
     with pytest.raises(BrokenShardError, match=rf"{path.name} is not an Arrow file"):
-        open_dataset(split)
-    flip_footer = bytearray(good)
-    flip_footer[-40] ^= 0xFF
-    path.write_bytes(bytes(flip_footer))
-    with pytest.raises(BrokenShardError, match=rf"{path.name} is not an Arrow file"):
-        open_dataset(split)
+        open_sidecar(open_folder(split), mini_coco.manifest.shards[1], check_sha256=False)
     path.unlink()
     with pytest.raises(BrokenShardError, match=rf"{path.name} is missing"):
         open_dataset(split)
