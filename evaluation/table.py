@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 
+from rich import box
 from rich.markup import escape
 from rich.table import Table
 
@@ -33,9 +34,10 @@ def score_rows(scores: Mapping[str, Score]) -> tuple[list[str], list[list[str]]]
 def score_table(scores: Mapping[str, Score], title: str | None = None) -> Table:
     """A rich table; `Console().print` shows it."""
     header, rows = score_rows(scores)
-    table = Table(title=None if title is None else escape(title))
+    # Narrow, so that MPII's ten columns fit a terminal of 80 characters without being cut.
+    table = Table(title=None if title is None else escape(title), box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
     for position, column in enumerate(header):
-        table.add_column(column, justify="left" if position == 0 else "right")
+        table.add_column(column, justify="left" if position == 0 else "right", overflow="fold")
     for row in rows:
         table.add_row(*map(escape, row))
     return table
