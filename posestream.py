@@ -204,7 +204,7 @@ def evaluate(
     evaluated = evaluate_checkpoint(override(base, settings or []), checkpoint, _console())
     folder = out or checkpoint.parent / "evaluation"
     write_evaluation(evaluated, folder)
-    _console().print(score_table({checkpoint.name: evaluated.score}))
+    _console().print(score_table({checkpoint.stem: evaluated.score}))
     for note in evaluated.score.notes:
         _say(f"note: {note}")
     _say(f"metrics.json, results.json, recipe.json, report.html: {folder}")
