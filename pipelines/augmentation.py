@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.counter_rng import normal, uniform
+from pipelines.counter_rng import Epoch, normal, uniform
 from pose.crop import Floats, match_aspect
 from pose.skeletons import Skeleton
 
@@ -72,14 +72,14 @@ def augment(
     center: Floats,
     extent: Floats,
     keypoints: Floats,
-    draw: tuple[int, int, NDArray[np.int64]],
+    draw: tuple[int, Epoch, NDArray[np.int64]],
 ) -> AugmentedRegions:
     """Vary the regions of N instances.
 
     Args:
         center, extent: (N, 2), image px, of the crop's aspect ratio.
         keypoints: (N, K, 3), image px and visibility.
-        draw: (seed, epoch, instance ids (N,)), which alone decide every random number.
+        draw: (seed, epoch or epochs (N,), instance ids (N,)), which alone decide every random number.
     """
     center, extent = _half_body(augmentation, skeleton, crop_size, center, extent, keypoints, draw)
     factor = augmentation.scale_factor
@@ -101,7 +101,7 @@ def _half_body(
     center: Floats,
     extent: Floats,
     keypoints: Floats,
-    draw: tuple[int, int, NDArray[np.int64]],
+    draw: tuple[int, Epoch, NDArray[np.int64]],
 ) -> tuple[Floats, Floats]:
     labelled = keypoints[:, :, 2] > 0
     chosen = uniform(*draw, stream=18) < augmentation.half_body_probability

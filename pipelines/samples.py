@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.epoch_samples import Part
 from pose.crop import Floats, box_to_center_extent, mpii_center_extent
+from pose.skeletons import Skeleton
 from sharding.dataset import Column, ShardedDataset
 
 NO_INSTANCE = -1
@@ -25,6 +27,27 @@ class Instances:
     keypoints: Floats
 
 
+class PersonSamples(Protocol):
+    """N persons of one or several splits.
+
+    Attributes:
+        datasets: the splits; image rows are numbered through them. parts: how many samples each has, and its weight.
+        image_rows: (N,), ascending, the images that they lie in. skeleton: of their keypoints.
+    """
+
+    datasets: Sequence[ShardedDataset]
+    parts: Sequence[Part]
+    image_rows: NDArray[np.int64]
+    skeleton: Skeleton
+
+    def __len__(self) -> int: ...
+
+    def take(self, samples: NDArray[np.int64], crop_size: tuple[int, int], padding: float) -> Instances: ...
+
+    def find(self, instance_id: int) -> int | None:
+        """The sample of an instance, None if it is not among them."""
+
+
 class TopDownSamples:
     """The person boxes of a split, sorted by image. `image_rows` (N,) are the images that they lie in."""
 
@@ -38,6 +61,9 @@ class TopDownSamples:
         rows: NDArray[np.int64],
     ) -> None:
         self.dataset = dataset
+        self.datasets: Sequence[ShardedDataset] = [dataset]
+        self.parts: Sequence[Part] = [Part(len(image_rows))]
+        self.skeleton = dataset.skeleton
         self.image_rows = image_rows
         self._instance_ids = instance_ids
         self._box_scores = box_scores
@@ -57,7 +83,7 @@ class TopDownSamples:
         if "keypoints" in self._columns:
             keypoints = self._columns["keypoints"].take(rows)
         else:
-            keypoints = np.zeros((len(samples), self.dataset.skeleton.num_keypoints, 3))
+            keypoints = np.zeros((len(samples), self.skeleton.num_keypoints, 3))
         return Instances(
             self.image_rows[samples],
             self._instance_ids[samples],
@@ -66,6 +92,11 @@ class TopDownSamples:
             extent,
             keypoints,
         )
+
+    def find(self, instance_id: int) -> int | None:
+        """The sample of an instance, None if it is not among them."""
+        found = np.flatnonzero(self._instance_ids == instance_id)
+        return int(found[0]) if len(found) else None
 
 
 def annotated_samples(dataset: ShardedDataset, labelled_only: bool = True) -> TopDownSamples:

@@ -5,24 +5,43 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
-from typing import Generic, TypeVar
-
-from torch import Tensor
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from pipelines.dali_graph import CropGraph, GraphInput
+from pipelines.reader import PictureSource
+from pipelines.share import Share
 
 Batch = TypeVar("Batch")
+
+
+@dataclass(frozen=True)
+class Prepared(Generic[Batch]):
+    """A batch without its pixels, and what the graph makes them of."""
+
+    share: Share
+    graph_input: GraphInput
+    batch: Batch
+
+
+class GraphFailure(Exception):  # noqa: N818 - it never leaves the package
+    """The graph could not make a batch; those behind it are not affected."""
+
+    def __init__(self, prepared: Prepared[Any], cause: RuntimeError) -> None:
+        super().__init__(str(cause))
+        self.prepared, self.cause = prepared, cause
 
 
 class Stream(Generic[Batch]):
     """Pairs what the graph makes of each input with the batch that the input belongs to.
 
-    Closing it, or dropping the last reference to it, ends the thread and frees the graph.
+    Closing it, or dropping the last reference to it, ends the thread, the reading and the graph.
     """
 
     def __init__(
         self,
-        make: Callable[[int], tuple[GraphInput, Batch]],
+        make: Callable[[int, PictureSource], Prepared[Batch]],
+        open_pictures: Callable[[int], PictureSource],
         build_graph: Callable[[Callable[[], GraphInput]], CropGraph],
         step: int,
         stop: int | None,
@@ -30,37 +49,45 @@ class Stream(Generic[Batch]):
     ) -> None:
         """
         Args:
-            make: global step → graph input and batch.
+            make: global step and where pictures come from → what goes into the graph.
+            open_pictures: step → where the pictures of it and of later ones come from.
             build_graph: builds a graph around a function that gives it each next input.
             step: the first step. stop: the step after the last one, None for no end.
             prefetch: batches that wait ready for the graph.
         """
         self.step = step
         self._feed: _Feed[Batch] = _Feed(prefetch)
-        # Before the thread starts: a graph that cannot be built must not leave it behind.
+        # Before anything starts: a graph that cannot be built must not leave threads behind.
         self._graph = build_graph(self._feed.next_input)
+        pictures = open_pictures(step)
         closed = threading.Event()
         thread = threading.Thread(
-            target=_read_ahead, args=(make, step, stop, self._feed.ready, closed), name="posestream-reader", daemon=True
+            target=_read_ahead,
+            args=(make, pictures, step, stop, self._feed.ready, closed),
+            name="posestream-reader",
+            daemon=True,
         )
         # Neither thread nor graph knows this object, so that dropping it is enough to end them.
-        self._end = weakref.finalize(self, _end, thread, self._feed.ready, closed, self._graph)
+        self._end = weakref.finalize(self, _end, thread, pictures, self._feed.ready, closed, self._graph)
         thread.start()
 
-    def next(self) -> tuple[Tensor, Batch]:
-        """The next crops and their batch. Raises what failed, after everything before it was handed out."""
+    def next(self) -> tuple[Any, Batch]:
+        """What the graph made of the next batch, and the batch.
+
+        Raises what failed, after everything before it was handed out; a GraphFailure concerns one batch only.
+        """
         try:
-            crops = self._graph.run()
+            outputs = self._graph.run()
         except StopIteration:
             # What was in flight before a failure has been handed out; now is the failure's turn.
             raise self._feed.failure or RuntimeError(f"the loader was set to end before step {self.step}") from None
+        except RuntimeError as error:  # DALI's own
+            if not self._feed.in_flight:
+                raise
+            self.step += 1
+            raise GraphFailure(self._feed.in_flight.popleft(), error) from error
         self.step += 1
-        return crops, self._feed.in_flight.popleft()
-
-    @property
-    def oldest_in_flight(self) -> Batch | None:
-        """The batch that the graph works on, to say what a failure of the graph is about."""
-        return self._feed.in_flight[0] if self._feed.in_flight else None
+        return outputs, self._feed.in_flight.popleft().batch
 
     def close(self) -> None:
         self._end()
@@ -70,8 +97,8 @@ class _Feed(Generic[Batch]):
     """Hands the graph its inputs, and keeps the batches that they belong to."""
 
     def __init__(self, prefetch: int) -> None:
-        self.ready: queue.Queue[tuple[GraphInput, Batch] | Exception | None] = queue.Queue(prefetch)
-        self.in_flight: deque[Batch] = deque()
+        self.ready: queue.Queue[Prepared[Batch] | Exception | None] = queue.Queue(prefetch)
+        self.in_flight: deque[Prepared[Batch]] = deque()
         self.failure: Exception | None = None
 
     def next_input(self) -> GraphInput:
@@ -79,25 +106,37 @@ class _Feed(Generic[Batch]):
         if item is None or isinstance(item, Exception):
             self.failure = item
             raise StopIteration
-        self.in_flight.append(item[1])
-        return item[0]
+        self.in_flight.append(item)
+        return item.graph_input
 
 
 def _read_ahead(
-    make: Callable[[int], object], step: int, stop: int | None, ready: queue.Queue, closed: threading.Event
+    make: Callable[[int, PictureSource], object],
+    pictures: PictureSource,
+    step: int,
+    stop: int | None,
+    ready: queue.Queue,
+    closed: threading.Event,
 ) -> None:
     try:
         while not closed.is_set() and (stop is None or step < stop):
-            ready.put(make(step))
+            ready.put(make(step, pictures))
             step += 1
         ready.put(None)
     except Exception as error:  # noqa: BLE001 - it is raised again in the consumer's thread
         ready.put(error)
 
 
-def _end(thread: threading.Thread, ready: queue.Queue, closed: threading.Event, graph: CropGraph) -> None:
-    """End the thread, which may be waiting for room in the queue, and free the graph."""
+def _end(
+    thread: threading.Thread,
+    pictures: PictureSource,
+    ready: queue.Queue,
+    closed: threading.Event,
+    graph: CropGraph,
+) -> None:
+    """End the thread, which may be waiting for a picture or for room in the queue, and free the graph."""
     closed.set()
+    pictures.close()
     while thread.is_alive():
         try:
             ready.get(timeout=0.05)

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from pipelines.samples import annotated_samples
-from pipelines.topdown import LoaderSettings, TopDownLoader
+from pipelines.topdown import TopDownLoader, TopDownSettings
 from sharding.coco import read_coco
 from sharding.convert import ConversionSettings, convert
 from sharding.dataset import ShardedDataset, open_dataset
@@ -91,12 +91,12 @@ def write_split(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Shard
 
 @pytest.fixture
 def make_loader(mini_coco: ShardedDataset) -> Iterator[Callable[..., TopDownLoader]]:
-    """make_loader(samples=…, **LoaderSettings): over the annotated mini split by default; closed after the test."""
+    """make_loader(samples=…, **TopDownSettings): over the annotated mini split by default; closed after the test."""
     made: list[TopDownLoader] = []
 
     def make(samples: Any = None, **options: Any) -> TopDownLoader:
         options = {"crop_size": (32, 24), "batch_size": 8} | options
-        loader = TopDownLoader(annotated_samples(mini_coco) if samples is None else samples, LoaderSettings(**options))
+        loader = TopDownLoader(annotated_samples(mini_coco) if samples is None else samples, TopDownSettings(**options))
         made.append(loader)
         return loader
 
@@ -107,5 +107,5 @@ def make_loader(mini_coco: ShardedDataset) -> Iterator[Callable[..., TopDownLoad
 
 @pytest.fixture
 def make_annotated_loader(make_loader: Callable[..., TopDownLoader]) -> Callable[..., TopDownLoader]:
-    """make_annotated_loader(split, **LoaderSettings)."""
+    """make_annotated_loader(split, **TopDownSettings)."""
     return lambda split, **options: make_loader(annotated_samples(split), **options)

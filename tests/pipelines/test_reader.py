@@ -26,17 +26,17 @@ def test_reads_the_original_bytes_in_any_order(mini_coco, mini_raw):
     names = [name for sidecar in mini_coco.sidecars for name in sidecar.column("file_name").to_pylist()]
     images: Path = mini_raw("coco").images
     rows = np.array([11, 0, 15, 0, 7])
-    for row, data in zip(rows, PictureReader(mini_coco).read(rows), strict=True):
+    for row, data in zip(rows, PictureReader(mini_coco).encoded(rows), strict=True):
         assert data.tobytes() == (images / names[row]).read_bytes()
 
 
 def test_remote_folders_give_the_same_bytes(mini_coco, mini_shards, monkeypatch):
     rows = np.arange(mini_coco.num_images)
-    local = [data.tobytes() for data in PictureReader(mini_coco).read(rows)]
+    local = [data.tobytes() for data in PictureReader(mini_coco).encoded(rows)]
     monkeypatch.setattr(Folder, "local", property(lambda folder: None))
     remote = open_dataset(mini_shards("coco"))
     assert remote.folder.local is None
-    assert [data.tobytes() for data in PictureReader(remote).read(rows)] == local
+    assert [data.tobytes() for data in PictureReader(remote).encoded(rows)] == local
 
 
 @pytest.mark.parametrize("row", [0, 5, 9, 15])
@@ -51,9 +51,9 @@ def test_a_flipped_bit_is_found_and_named(copied, monkeypatch, row, remote):
     data[offset + size - 1] ^= 1
     tar.write_bytes(data)
     reader = PictureReader(copied)
-    reader.read(np.setdiff1d(np.arange(16), [row]))  # the others are intact
+    reader.encoded(np.setdiff1d(np.arange(16), [row]))  # the others are intact
     with pytest.raises(BrokenShardError, match=rf"{tar.name}.*{key_of(copied, row)}.*crc32"):
-        reader.read(np.array([row]))
+        reader.encoded(np.array([row]))
 
 
 @pytest.mark.parametrize("remote", [False, True])
@@ -67,7 +67,7 @@ def test_truncated_and_missing_shards_are_named_with_the_wanted_key(copied, monk
     tars[1].unlink()
     reader = PictureReader(copied)
     with pytest.raises(BrokenShardError, match=rf"{tars[0].name}.*{key_of(copied, truncated)}.*bytes, the manifest"):
-        reader.read(np.array([0, truncated]))
+        reader.encoded(np.array([0, truncated]))
     with pytest.raises(BrokenShardError, match=rf"{tars[1].name}.*{key_of(copied, missing)}.*missing"):
-        reader.read(np.array([missing]))
-    assert len(reader.read(np.array([0]))) == 1
+        reader.encoded(np.array([missing]))
+    assert len(reader.encoded(np.array([0]))) == 1

@@ -7,7 +7,7 @@ import torch
 
 from pipelines.augmentation import Augmentation
 from pipelines.samples import NO_INSTANCE, annotated_samples, detected_samples
-from pipelines.topdown import LoaderSettings
+from pipelines.topdown import TopDownSettings
 from pose.crop import box_to_center_extent, crop_matrices, transform_points
 from sharding.dataset import open_dataset
 from sharding.storage import Folder
@@ -148,11 +148,12 @@ def test_a_crop_does_not_depend_on_the_batch_around_it(make_loader):
             assert all(torch.equal(a, b) for a, b in zip(values, expected[number], strict=True))
 
 
-def test_a_remote_folder_gives_the_same_batches(make_loader, mini_coco, mini_shards, monkeypatch):
-    expected = [fingerprint(batch) for batch in epochs_of(make_loader(augmentation=EVERYTHING))]
+@pytest.mark.parametrize("window", [0, 8])
+def test_a_remote_folder_gives_the_same_batches(make_loader, mini_coco, mini_shards, monkeypatch, window):
+    expected = [fingerprint(batch) for batch in epochs_of(make_loader(augmentation=EVERYTHING, window=window))]
     monkeypatch.setattr(Folder, "local", property(lambda folder: None))
     remote = open_dataset(mini_shards("coco"))
-    loader = make_loader(annotated_samples(remote), augmentation=EVERYTHING)
+    loader = make_loader(annotated_samples(remote), augmentation=EVERYTHING, window=window)
     assert [fingerprint(batch) for batch in epochs_of(loader)] == expected
 
 
@@ -229,7 +230,7 @@ def test_forty_persons_in_one_picture(crowded, make_annotated_loader, device, ba
 )
 def test_impossible_settings_are_refused(wrong, message):
     with pytest.raises(ValueError, match=message):
-        LoaderSettings(**({"crop_size": (32, 24), "batch_size": 8} | wrong))
+        TopDownSettings(**({"crop_size": (32, 24), "batch_size": 8} | wrong))
 
 
 def test_a_batch_size_of_nothing_and_a_split_of_nothing_are_refused(make_loader, mini_coco):

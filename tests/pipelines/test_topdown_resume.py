@@ -85,21 +85,21 @@ def test_a_resumed_epoch_ends_where_the_whole_one_would(make_loader):
 
 def test_state_is_what_was_handed_out_not_what_was_read_ahead(make_loader):
     loader = make_loader(prefetch=4)
-    assert loader.state_dict() == {"step": 0}
+    assert loader.state_dict() == {"step": 0, "window": 0}
     iterator = iter(loader)
     for count in range(1, len(loader) + 1):
         next(iterator)
-        assert loader.state_dict() == {"step": count}
+        assert loader.state_dict() == {"step": count, "window": 0}
     with pytest.raises(StopIteration):
         next(iterator)
-    assert loader.state_dict() == {"step": len(loader)}
+    assert loader.state_dict() == {"step": len(loader), "window": 0}
 
 
 def test_state_is_the_same_on_every_rank(make_loader):
     loaders = [make_loader(rank=rank, world_size=2) for rank in (0, 1)]
     for loader in loaders:
         take(loader, 3)
-    assert loaders[0].state_dict() == loaders[1].state_dict() == {"step": 3}
+    assert loaders[0].state_dict() == loaders[1].state_dict() == {"step": 3, "window": 0}
 
 
 def test_resuming_on_another_number_of_ranks(make_loader, whole):
@@ -116,7 +116,7 @@ def test_resuming_on_another_number_of_ranks(make_loader, whole):
 def test_making_iterators_has_no_side_effects(make_loader, whole):
     loader = make_loader(augmentation=EVERYTHING, seed=2)
     iterators = [iter(loader) for _ in range(3)]
-    assert loader.state_dict() == {"step": 0}
+    assert loader.state_dict() == {"step": 0, "window": 0}
     assert loader.waited_s == 0
     assert same(list(iterators[1]), whole[: len(loader)])
     assert loader.waited_s > 0
@@ -131,7 +131,7 @@ def test_leaving_an_epoch_early_goes_on_where_it_stopped(make_loader, whole):
 def test_any_step_can_be_prepared_alone(make_loader, whole):
     loader = make_loader(augmentation=EVERYTHING, seed=2)
     for step in (7, 0, 11):
-        _, batch = loader.maker.make(step)
+        batch = loader.prepare(step).batch
         for name in FIELDS[1:]:
             assert torch.equal(getattr(batch, name), getattr(whole[step], name))
-    assert loader.state_dict() == {"step": 0}
+    assert loader.state_dict() == {"step": 0, "window": 0}
