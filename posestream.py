@@ -108,12 +108,20 @@ def synth(
 def inspect(
     uri: Annotated[str, typer.Argument(help="A sharded split")],
     sheet: Annotated[Path | None, typer.Option(help="Draw augmented crops with skeletons to this .png or .jpg")] = None,
-    recipe: Annotated[str, typer.Option(help="Recipe whose crops and augmentation --sheet shows")] = "",
+    recipe: Annotated[
+        str, typer.Option(help="Recipe whose crops and augmentation --sheet shows; a run's recipe.json serves too")
+    ] = "",
+    instance: Annotated[int | None, typer.Option(help="With --sheet: draw this instance as training saw it")] = None,
+    epoch: Annotated[int, typer.Option(min=0, help="With --instance: in which epoch, counted from 0")] = 0,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the training  [default: the recipe's]")] = None,
     settings: Overrides = None,
 ) -> None:
     """Show counts, keypoint statistics and shard sizes; with --sheet, draw what a network will see.
 
-    Example: `posestream inspect /data/coco/val2017 --sheet crops.png augmentation.rotation_factor=80`
+    With --instance the sheet holds the very crop that training saw, its exact pixels beside the drawn keypoints.
+
+    Example: `posestream inspect /data/coco/val2017 --sheet crops.png augmentation.rotation_factor=80`, or
+    `posestream inspect /data/coco/train2017 --sheet crop.png --recipe runs/r50/recipe.json --instance 1831 --epoch 12`
     """
     from sharding.dataset import open_dataset
     from sharding.statistics import statistics
@@ -121,19 +129,23 @@ def inspect(
 
     if sheet is not None and sheet.suffix.lower() not in (".png", ".jpg", ".jpeg"):
         raise typer.BadParameter(f"expected a .png or .jpg file, got {sheet}", param_hint="--sheet")
+    if sheet is None and instance is not None:
+        raise typer.BadParameter("needs --sheet FILE to draw to", param_hint="--instance")
     dataset = open_dataset(uri)
-    for table in statistics_tables(dataset, statistics(dataset)):
-        _console().print(table)
+    if instance is None:
+        for table in statistics_tables(dataset, statistics(dataset)):
+            _console().print(table)
     if sheet is not None:
         from engine.config import override
-        from engine.pictures import crop_sheet
+        from engine.pictures import crop_sheet, replayed_crop
         from pose.drawing import encode_picture
         from recipes import load_recipe
 
         name = recipe or _RECIPE_OF_SHEET[dataset.manifest.dataset]
-        picture = crop_sheet(override(load_recipe(name), settings or []), dataset)
+        chosen = override(load_recipe(name), (settings or []) + ([] if seed is None else [f"train.seed={seed}"]))
+        picture = crop_sheet(chosen, dataset) if instance is None else replayed_crop(chosen, dataset, instance, epoch)
         sheet.write_bytes(encode_picture(picture, sheet.suffix))
-        _say(f"crops of recipe {name}: {sheet}")
+        _say(f"{'crops' if instance is None else f'instance {instance} in epoch {epoch}'} of recipe {name}: {sheet}")
 
 
 @app.command()

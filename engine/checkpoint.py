@@ -18,7 +18,9 @@ _FORMAT = 1
 # the learning rate does not depend on it.
 _FREE_TO_CHANGE = (
     "name", "run_dir", "evaluate.", "data.train", "data.val", "data.threads", "data.prefetch",
-    "train.validate_every", "train.checkpoint_every_steps", "train.keep_step_checkpoints", "model.backbone_weights",
+    "data.on_bad_sample", "data.max_bad_share", "storage.",
+    "train.validate_every", "train.checkpoint_every_steps", "train.keep_step_checkpoints", "train.verdict_seconds",
+    "model.backbone_weights",
 )  # fmt: skip
 
 

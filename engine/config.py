@@ -20,6 +20,7 @@ from pydantic import (
 
 from pipelines.augmentation import Augmentation
 from pipelines.plan import Shuffle
+from pipelines.settings import OnBadSample
 from pose.crop import CropConvention
 from pose.errors import UserError
 from pose.heatmaps import Decoding, Encoding, FlipShift
@@ -36,17 +37,45 @@ class _Frozen(BaseModel):
 
 
 class DataConfig(_Frozen):
-    """Which splits, and how persons become crops. `crop_size` is (height, width)."""
+    """Which splits, and how persons become crops. `crop_size` is (height, width).
 
-    train: str | None = None
+    `train` may be several splits, which are mixed; `weights` says how many times an epoch goes through each (default:
+    once), `skeleton` onto which keypoints they are mapped (default: those of the first).
+
+    `shuffle_window` pictures are shuffled together; 0 for all of an epoch; by default all where the shards are local
+    and 2048 where they are not. `on_bad_sample` "skip" goes on without pictures that are damaged or cannot be decoded,
+    as long as at most `max_bad_share` of the samples lie in them.
+    """
+
+    train: str | tuple[str, ...] | None = None
+    weights: tuple[PositiveFloat, ...] | None = None
+    skeleton: str | None = None
     val: str | None = None
     crop_size: Size = (256, 192)
     box_padding: PositiveFloat = 1.25
     convention: CropConvention = "hrnet"
     shuffle: Shuffle = "image"
+    shuffle_window: NonNegativeInt | None = None
+    on_bad_sample: OnBadSample = "raise"
+    max_bad_share: float = Field(default=0.01, ge=0, le=1)
     channel_order: Literal["rgb", "bgr"] = "rgb"
     threads: PositiveInt = 2
     prefetch: PositiveInt = 2
+
+
+class StorageConfig(_Frozen):
+    """How shards come from object storage. `cache` is a folder on a local disk for up to `cache_gb` gigabytes of them,
+    shared by all processes of the machine; `ahead_mb` of pictures are fetched ahead into memory, over `connections`.
+
+    A request is tried `attempts` times, each for at most `timeout_s` seconds.
+    """
+
+    cache: str | None = None
+    cache_gb: PositiveFloat = 100.0
+    connections: PositiveInt = 8
+    ahead_mb: PositiveInt = 512
+    attempts: PositiveInt = 6
+    timeout_s: PositiveFloat = 30.0
 
 
 class ModelConfig(_Frozen):
@@ -81,6 +110,7 @@ class OptimConfig(_Frozen):
 class TrainConfig(_Frozen):
     """`batch_size` counts samples of a loader's batch; `accumulate` such batches make one step of the optimiser.
 
+    At the end loader and network are measured alone for `verdict_seconds` each, to say what limits the speed.
     `precision` "auto" is bf16 mixed precision where the hardware computes in it, else 32 bit.
     """
 
@@ -93,6 +123,7 @@ class TrainConfig(_Frozen):
     validate_every: PositiveInt = 1
     checkpoint_every_steps: PositiveInt = 1000
     keep_step_checkpoints: bool = False
+    verdict_seconds: NonNegativeFloat = 3.0
 
 
 class EvaluateConfig(_Frozen):
@@ -115,6 +146,7 @@ class Recipe(_Frozen):
     name: str
     run_dir: str
     data: DataConfig
+    storage: StorageConfig = StorageConfig()
     model: ModelConfig
     augmentation: Augmentation = Augmentation()
     heatmap: HeatmapConfig = HeatmapConfig()

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from engine.checkpoint import CheckpointError, load_checkpoint
 from engine.config import ConfigError, Recipe
+from engine.data import open_split
 from engine.fabric import make_fabric, resolved_precision
 from engine.inference import evaluation_samples, predict_split, score_split
 from engine.pictures import prediction_pictures
@@ -23,7 +24,7 @@ from evaluation.report import report_html
 from evaluation.score import Score, require_evaluator
 from pipelines.dali_graph import DALI_VERSION
 from pose.drawing import encode_picture
-from sharding.dataset import ShardedDataset, open_dataset
+from sharding.dataset import ShardedDataset
 from sharding.ground_truth import ground_truth
 
 
@@ -46,7 +47,7 @@ def evaluate_checkpoint(recipe: Recipe, checkpoint: Path | None, console: Consol
     """
     if recipe.data.val is None:
         raise ConfigError("data.val is not set; give the split to evaluate on, e.g. data.val=/data/coco/val2017")
-    dataset = open_dataset(recipe.data.val)
+    dataset = open_split(recipe.data.val, recipe.storage)
     require_evaluator(dataset.manifest.dataset)
     task = TopDownTask(recipe, dataset.skeleton)
     network = task.build_model(pretrained=False)

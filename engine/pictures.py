@@ -5,11 +5,12 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from engine.config import Recipe
+from engine.config import ConfigError, Recipe
+from engine.data import training_persons
 from engine.topdown import TopDownTask
 from evaluation.predictions import Predictions
 from pipelines.reader import PictureReader
-from pipelines.samples import annotated_samples
+from pipelines.topdown import TopDownBatch, TopDownLoader
 from pose.drawing import Picture, decode_picture, draw_skeleton, tile
 from pose.skeletons import Skeleton
 from sharding.dataset import ShardedDataset
@@ -19,20 +20,46 @@ _SHOWN_SCORE = 0.2  # heatmap peak from which a predicted keypoint is drawn; the
 
 def crop_sheet(recipe: Recipe, dataset: ShardedDataset, count: int = 24, columns: int = 6) -> Picture:
     """Crops as the first batch of a training would hold them, with skeletons: `count` of them in rows."""
-    sized = recipe.model_copy(update={"train": recipe.train.model_copy(update={"batch_size": count})})
-    loader = TopDownTask(sized, dataset.skeleton).training_loader(
-        annotated_samples(dataset), torch.device("cpu"), rank=0, ranks=1
-    )
+    loader = _host_loader(recipe, dataset, count)
     batch = next(iter(loader))
     loader.close()
-    crops = batch.crops.permute(0, 2, 3, 1).contiguous().numpy()
-    drawn = [
-        draw_skeleton(
-            crops[row], batch.keypoints[row].numpy(), batch.visibility[row].numpy() > 0, dataset.skeleton, thickness=1
+    return tile([_drawn(batch, row, loader.samples.skeleton) for row in np.flatnonzero(batch.valid.numpy())], columns)
+
+
+def replayed_crop(recipe: Recipe, dataset: ShardedDataset, instance_id: int, epoch: int) -> Picture:
+    """The crop that training saw of an instance in an epoch, its exact pixels on the left, with skeleton on the right.
+
+    Raises:
+        ConfigError: training never sees such an instance.
+    """
+    loader = _host_loader(recipe, dataset, count=1)
+    sample = loader.samples.find(instance_id)
+    if sample is None:
+        raise ConfigError(
+            f"training never sees an instance {instance_id} of {dataset.folder.uri}: there is none, or it has no "
+            "labelled keypoints, or no box with an area, or is a crowd"
         )
-        for row in np.flatnonzero(batch.valid.numpy())
-    ]
-    return tile(drawn, columns)
+    batch = loader.replay(sample, epoch)
+    return np.concatenate([_pixels(batch, 0), _drawn(batch, 0, loader.samples.skeleton)], axis=1)
+
+
+def _host_loader(recipe: Recipe, dataset: ShardedDataset, count: int) -> TopDownLoader:
+    """The recipe's training loader with batches of `count`."""
+    train, data = {"batch_size": count}, {"weights": None}
+    sized = recipe.model_copy(
+        update={"train": recipe.train.model_copy(update=train), "data": recipe.data.model_copy(update=data)}
+    )
+    samples = training_persons(sized, [dataset])
+    return TopDownTask(sized, samples.skeleton).training_loader(samples, torch.device("cpu"), rank=0, ranks=1)
+
+
+def _pixels(batch: TopDownBatch, row: int) -> Picture:
+    return batch.crops[row].permute(1, 2, 0).contiguous().numpy()
+
+
+def _drawn(batch: TopDownBatch, row: int, skeleton: Skeleton) -> Picture:
+    labelled = batch.visibility[row].numpy() > 0
+    return draw_skeleton(_pixels(batch, row), batch.keypoints[row].numpy(), labelled, skeleton, thickness=1)
 
 
 def prediction_pictures(
@@ -45,7 +72,7 @@ def prediction_pictures(
     reader = PictureReader(dataset)
     names = dataset.file_names()
     keypoints = dataset.instance_column("keypoints")
-    for row, data in zip(rows, reader.read(rows), strict=True):
+    for row, data in zip(rows, reader.encoded(rows), strict=True):
         picture = decode_picture(data)
         truth = keypoints.take(np.flatnonzero(dataset.instance_images == row))
         answer = predictions.select(image_rows == row)

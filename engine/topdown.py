@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 
 from engine.config import ConfigError, Recipe
+from engine.data import read_settings
 from evaluation.predictions import Predictions
 from models import HeatmapNetwork, OutputMap, create_model
 from models.losses import joints_mse
 from models.pretrained import load_backbone_weights
-from pipelines.samples import TopDownSamples
-from pipelines.topdown import LoaderSettings, TopDownBatch, TopDownLoader
+from pipelines.samples import PersonSamples, TopDownSamples
+from pipelines.topdown import TopDownBatch, TopDownLoader, TopDownSettings
 from pose.crop import invert_affine, transform_points
 from pose.heatmaps import HeatmapCodec, flip_back, flip_shift
 from pose.skeletons import Skeleton
@@ -44,11 +45,12 @@ class TopDownTask:
             load_backbone_weights(model.backbone, Path(config.backbone_weights))
         return model
 
-    def training_loader(self, samples: TopDownSamples, device: torch.device, rank: int, ranks: int) -> TopDownLoader:
+    def training_loader(self, samples: PersonSamples, device: torch.device, rank: int, ranks: int) -> TopDownLoader:
         settings = replace(
             self._settings(device),
             batch_size=self.recipe.train.batch_size,
             shuffle=self.recipe.data.shuffle,
+            window=self.recipe.data.shuffle_window,
             augmentation=self.recipe.augmentation,
             rank=rank,
             world_size=ranks,
@@ -59,9 +61,9 @@ class TopDownTask:
         """One pass in the split's order, without augmentation."""
         return TopDownLoader(samples, replace(self._settings(device), shuffle="none", epochs=1))
 
-    def _settings(self, device: torch.device) -> LoaderSettings:
+    def _settings(self, device: torch.device) -> TopDownSettings:
         data = self.recipe.data
-        return LoaderSettings(
+        return TopDownSettings(
             crop_size=data.crop_size,
             batch_size=self.recipe.evaluate.batch_size,
             seed=self.recipe.train.seed,
@@ -70,6 +72,9 @@ class TopDownTask:
             device=device,
             threads=data.threads,
             prefetch=data.prefetch,
+            on_bad_sample=data.on_bad_sample,
+            max_bad_share=data.max_bad_share,
+            reading=read_settings(self.recipe.storage),
         )
 
     def network_input(self, crops: Tensor) -> Tensor:

@@ -239,7 +239,7 @@ CONVERT = ("convert", "coco", "--images", "IMAGES", "--out", "OUT", "--annotatio
         (("inspect", "IMAGES"), "manifest.json does not exist"),
         (("inspect", "SHARDS", "--sheet", "x.png", "--recipe", "nope"), "no recipe 'nope'"),
         (("verify", "ftp://host/x"), "ftp://host/x"),
-        (("train", "nope"), "no recipe 'nope'; give a path to a .py file or one of: demo_synthetic"),
+        (("train", "nope"), "no recipe 'nope'; give a path to a .py or recipe.json file or one of: demo_synthetic"),
         (("train", "demo_synthetic"), "data.train is not set"),
         (("train", "demo_synthetic", "optim.lrr=1"), "Did you mean optim.lr?"),
         (("train", "demo_synthetic", "optim.lr=fast"), "optim.lr: Input should be a valid number"),

@@ -19,7 +19,7 @@ TINY = {
     "model": {"name": "simplebaseline_resnet18", "options": {"width": 8, "deconv_channels": [8, 8, 8]}},
     "augmentation": {"scale_factor": 0.2, "rotation_factor": 20, "flip_probability": 0.5},
     "optim": {"lr": 2e-3, "milestones": [1]},
-    "train": {"epochs": 2, "batch_size": 8, "precision": "32-true"},
+    "train": {"epochs": 2, "batch_size": 8, "precision": "32-true", "verdict_seconds": 0},
     "evaluate": {"batch_size": 16},
 }
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor, nn
 
-import engine.train as training
+import engine.learner as learner
 from engine.checkpoint import load_checkpoint
 from engine.config import ConfigError, Recipe, parse_recipe
 from engine.topdown import TopDownTask
@@ -95,7 +95,7 @@ def record(monkeypatch: pytest.MonkeyPatch, console: Console) -> Callable[[Recip
 
         with monkeypatch.context() as patch:
             patch.setattr(TopDownTask, "build_model", small_network_without_norms)
-            patch.setattr(training, "build_optimizer", build)
+            patch.setattr(learner, "build_optimizer", build)
             train(recipe, console)
         return made[0]
 

@@ -1,0 +1,90 @@
+"""What limits a training's speed: the loader or the network, each measured alone at the end of the run."""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from engine.clock import Pace
+from engine.learner import Learner
+from pipelines.loader import BatchLoader
+
+VERDICT = "verdict.json"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Instances per second: achieved, by the loader alone, by the network alone; and the share of time spent waiting.
+
+    On a CPU the two share its cores, so that together they reach less than either alone.
+    """
+
+    achieved: float
+    loader_alone: float
+    network_alone: float
+    waiting: float
+
+    @property
+    def limit(self) -> str:
+        """What to make faster first."""
+        return "loader" if self.loader_alone < self.network_alone else "network"
+
+    def line(self) -> str:
+        return (
+            f"{self.achieved:.0f} instances/s; alone, the loader makes {self.loader_alone:.0f} and the network takes "
+            f"{self.network_alone:.0f}; waiting for data {self.waiting:.1%} of the time: "
+            f"the limit is the {self.limit}"
+        )
+
+    def write(self, run_dir: Path) -> None:
+        content = {name: round(value, 4) for name, value in asdict(self).items()} | {"limit": self.limit}
+        (run_dir / VERDICT).write_text(json.dumps(content, indent=1) + "\n")
+
+
+def judge(pace: Pace, loader: BatchLoader[Any], learner: Learner, device: torch.device, seconds: float) -> Verdict:
+    """Measure loader and network alone, for `seconds` each. Moves the loader on and changes the network's weights."""
+    batch = next(iter(loader))
+    return Verdict(
+        achieved=pace.rate,
+        loader_alone=_loader_rate(loader, seconds),
+        network_alone=_network_rate(learner, batch, loader.step, device, seconds),
+        waiting=pace.waiting,
+    )
+
+
+def _loader_rate(loader: BatchLoader[Any], seconds: float) -> float:
+    """Valid samples per second of a loader that nobody else keeps busy. Closes it."""
+    batches = _endless(loader)
+    for _ in range(3 * loader.settings.prefetch):  # made ahead, while the network still worked
+        next(batches)
+    count, started = 0, time.perf_counter()
+    while time.perf_counter() - started < seconds:
+        count += int(next(batches).valid.sum())
+    rate = count / (time.perf_counter() - started)
+    loader.close()
+    return rate
+
+
+def _network_rate(learner: Learner, batch: Any, step: int, device: torch.device, seconds: float) -> float:
+    """Valid samples per second of training on one batch again and again."""
+
+    def learn() -> None:
+        learner.learn(batch, step)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+
+    learn()
+    count, started = 0, time.perf_counter()
+    while time.perf_counter() - started < seconds:
+        learn()
+        count += int(batch.valid.sum())
+    return count / (time.perf_counter() - started)
+
+
+def _endless(loader: BatchLoader[Any]) -> Iterator[Any]:
+    while True:
+        yield from loader

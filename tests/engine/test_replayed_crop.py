@@ -1,0 +1,83 @@
+"""`inspect --instance` draws the very pixels that training saw."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+import posestream
+from engine.config import ConfigError, override
+from engine.data import open_training_splits, training_persons
+from engine.pictures import replayed_crop
+from engine.topdown import TopDownTask
+
+AUGMENTED = (
+    "augmentation.rotation_factor=60", "augmentation.scale_factor=0.4", "augmentation.half_body_probability=0.7",
+    "augmentation.translation_factor=0.1",
+)  # fmt: skip
+
+
+def seen_by_training(recipe, epochs):
+    """(epoch, instance id) → pixels."""
+    datasets = open_training_splits(recipe)
+    samples = training_persons(recipe, datasets)
+    import torch
+
+    loader = TopDownTask(recipe, samples.skeleton).training_loader(samples, torch.device("cpu"), 0, 1)
+    seen = {}
+    for epoch in range(epochs):
+        for batch in loader:
+            for row in np.flatnonzero(batch.valid.numpy()):
+                pixels = batch.crops[row].permute(1, 2, 0).contiguous().numpy()
+                seen[epoch, int(batch.instance_ids[row])] = pixels
+    loader.close()
+    return datasets, seen
+
+
+@pytest.mark.parametrize("layout", ["coco", "mpii", "crowdpose"])
+@pytest.mark.parametrize("shuffle", ["image", "instance"])
+def test_every_crop_of_two_epochs_can_be_drawn_again(tiny, layout, shuffle):
+    recipe = tiny(*AUGMENTED, f"data.shuffle={shuffle}", "train.seed=7", layout=layout)
+    (dataset,), seen = seen_by_training(recipe, epochs=2)
+    assert len(seen) > 40
+    for (epoch, instance), pixels in list(seen.items())[::7]:
+        picture = replayed_crop(recipe, dataset, instance, epoch)
+        np.testing.assert_array_equal(picture[:, : pixels.shape[1]], pixels)
+
+
+def test_crops_of_mixed_splits_can_be_drawn_from_each_alone(tiny, mini_shards):
+    """Also where a split is gone through more or less than once per epoch: then the pass takes the epoch's place."""
+    both = json.dumps([str(mini_shards("coco")), str(mini_shards("crowdpose"))])
+    recipe = tiny(*AUGMENTED, f"data.train={both}", "data.skeleton=coco_17", "train.seed=3")
+    datasets, seen = seen_by_training(recipe, epochs=1)
+    ids = [set(dataset.instance_column("instance_id").all().tolist()) for dataset in datasets]
+    for dataset, own, others in zip(datasets, ids, reversed(ids), strict=True):
+        unique = [instance for _, instance in seen if instance in own - others]
+        for instance in unique[:5]:
+            picture = replayed_crop(recipe, dataset, instance, 0)
+            np.testing.assert_array_equal(picture[:, :32], seen[0, instance])
+
+
+def test_the_command_draws_it_from_the_run_folders_recipe(tiny, tmp_path):
+    recipe = tiny(*AUGMENTED)
+    (dataset,), seen = seen_by_training(override(recipe, ["train.seed=11"]), epochs=1)
+    (tmp_path / "recipe.json").write_text(recipe.to_json())
+    (_, instance), pixels = next(iter(seen.items()))
+    arguments = ["inspect", dataset.folder.uri, "--sheet", str(tmp_path / "crop.png"), "--instance", str(instance)]
+    arguments += ["--epoch", "0", "--seed", "11", "--recipe", str(tmp_path / "recipe.json")]
+    result = CliRunner().invoke(posestream.app, arguments)
+    assert result.exit_code == 0, result.output
+    drawn = np.asarray(Image.open(tmp_path / "crop.png"))
+    assert drawn.shape == (pixels.shape[0], 2 * pixels.shape[1], 3)
+    np.testing.assert_array_equal(drawn[:, : pixels.shape[1]], pixels)
+
+
+def test_instances_that_training_never_sees_are_named(tiny):
+    recipe = tiny()
+    (dataset,) = open_training_splits(recipe)
+    never = dataset.instance_column("instance_id").all()[~dataset.trainable]
+    for instance in [987654321, *never[:1].tolist()]:
+        with pytest.raises(ConfigError, match=f"never sees an instance {instance}"):
+            replayed_crop(recipe, dataset, instance, 0)
