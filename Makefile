@@ -5,12 +5,12 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 DEMO_OUT ?= runs/demo
 
-.PHONY: demo test lint unit slow install clean
+.PHONY: demo test lint unit slow install object-store clean
 
 demo: install
 	$(BIN)/posestream demo --out $(DEMO_OUT)
 
-test: install lint unit
+test: install object-store lint unit
 
 lint:
 	$(BIN)/ruff check .
@@ -21,7 +21,7 @@ lint:
 unit:
 	$(BIN)/python -m pytest
 
-slow:
+slow: object-store
 	$(BIN)/python -m pytest -m slow
 
 install: $(VENV)/installed
@@ -35,6 +35,14 @@ $(VENV)/installed: pyproject.toml constraints.txt Makefile
 	$(PIP) install -q -c constraints.txt torch numpy cython setuptools wheel
 	$(PIP) install -q -c constraints.txt --no-build-isolation --no-binary xtcocotools xtcocotools
 	$(PIP) install -q -c constraints.txt --no-build-isolation -e '.[dev]'
+	touch $@
+
+# The S3 server that tests start. It has an environment of its own: its botocore wants another python-dateutil.
+object-store: $(VENV)/object-store/installed
+
+$(VENV)/object-store/installed: tests/object_store/requirements.txt
+	$(PYTHON) -m venv $(VENV)/object-store
+	$(VENV)/object-store/bin/python -m pip --disable-pip-version-check install -q -r tests/object_store/requirements.txt
 	touch $@
 
 clean:

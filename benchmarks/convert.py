@@ -3,7 +3,8 @@
     python -m benchmarks.convert            # prints and stores benchmarks/results/convert.json
 
 Pictures like COCO's, of some 80 KB, are copied until there are 512 MB of them; all is in the page cache; both sync to
-the disk. Conversion computes every checksum; with and without decoding each picture to check it.
+the disk; neither overwrites anything. Conversion computes every checksum: without decoding the pictures, and with it by
+one thread and by as many as there are cores. Each round runs everything once; ratios are medians over the rounds.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from pathlib import Path
 from benchmarks.pictures import render_like_coco
 from sharding.convert import ConversionSettings, convert
 from sharding.raw import read_raw
+from sharding.records import RawDataset
 from sharding.storage import open_folder
 
 RESULTS = Path(__file__).parent / "results"
@@ -50,51 +52,63 @@ def run(folder: Path, megabytes: int, rounds: int) -> dict[str, object]:
     images, annotations = make_raw(folder / "raw", megabytes)
     size = sum(path.stat().st_size for path in images.iterdir())
     raw, cores = read_raw("coco", annotations, "bench"), os.cpu_count() or 1
-
-    def tar() -> None:
-        subprocess.run(["tar", "cf", str(folder / "out.tar"), "-C", str(images), "."], check=True)
-        with (folder / "out.tar").open("rb") as file:
-            os.fsync(file.fileno())
-
-    def posestream(check: bool) -> Callable[[], None]:
-        def work() -> None:
-            shutil.rmtree(folder / "shards", ignore_errors=True)
-            settings = ConversionSettings(images, "bench", workers=cores, check_images=check)
-            convert(raw, open_folder(folder / "shards"), settings)
-
-        return work
-
-    work = {"tar": tar, "conversion": posestream(False), "conversion with image check": posestream(True)}
+    work = {
+        "tar": lambda out: write_tar(images, out),
+        "conversion": lambda out: write_shards(raw, images, out, cores, check=False),
+        "conversion with image check": lambda out: write_shards(raw, images, out, cores, check=True),
+        "conversion with image check, 1 worker": lambda out: write_shards(raw, images, out, 1, check=True),
+    }
     speed: dict[str, list[float]] = {name: [] for name in work}
     for _ in range(rounds):
-        for name, do in work.items():
-            started = time.perf_counter()
-            do()
-            speed[name].append(size / 1e6 / (time.perf_counter() - started))
+        for name, write in work.items():
+            speed[name].append(size / 1e6 / seconds(write, folder / "out"))
 
-    def ratio(name: str) -> float:
-        return round(statistics.median(a / b for a, b in zip(speed[name], speed["tar"], strict=True)), 2)
+    def ratio(name: str, reference: str) -> float:
+        return round(statistics.median(a / b for a, b in zip(speed[name], speed[reference], strict=True)), 2)
 
     return {
-        "ratio_to_tar": ratio("conversion"),
-        "ratio_to_tar_with_image_check": ratio("conversion with image check"),
+        "ratio_to_tar": ratio("conversion", "tar"),
+        "ratio_to_tar_with_image_check": ratio("conversion with image check", "tar"),
+        "check_scaling": ratio("conversion with image check", "conversion with image check, 1 worker"),
         "mb_per_s": {name: [round(value) for value in values] for name, values in speed.items()},
+        "workers": cores,
         "data": {"pictures": len(raw.images), "mb": round(size / 1e6)},
         "command": f"python -m benchmarks.convert --megabytes {megabytes} --rounds {rounds}",
         "machine": {"cores": cores, "python": platform.python_version()},
-        "versions": {name: version(name) for name in ("pyarrow", "webdataset", "pillow")},
+        "versions": {name: version(name) for name in ("pyarrow", "pillow")},
     }
+
+
+def seconds(write: Callable[[Path], None], out: Path) -> float:
+    """How long it takes to write to a new folder, which is deleted afterwards."""
+    out.mkdir()
+    started = time.perf_counter()
+    write(out)
+    taken = time.perf_counter() - started
+    shutil.rmtree(out)
+    return taken
+
+
+def write_tar(images: Path, out: Path) -> None:
+    subprocess.run(["tar", "cf", str(out / "out.tar"), "-C", str(images), "."], check=True)
+    with (out / "out.tar").open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def write_shards(raw: RawDataset, images: Path, out: Path, workers: int, check: bool) -> None:
+    convert(raw, open_folder(out), ConversionSettings(images, "bench", workers=workers, check_images=check))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--megabytes", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=RESULTS / "convert.json")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         result = run(Path(folder), arguments.megabytes, arguments.rounds)
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "convert.json").write_text(json.dumps(result, indent=1) + "\n")
+    arguments.out.parent.mkdir(exist_ok=True)
+    arguments.out.write_text(json.dumps(result, indent=1) + "\n")
     print(json.dumps(result, indent=1))
 
 

@@ -1,12 +1,17 @@
 """Synthetic people in pictures of the size and weight of COCO's."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
+from sharding.convert import ConversionSettings, convert
+from sharding.dataset import ShardedDataset, open_dataset
+from sharding.raw import read_raw
+from sharding.storage import open_folder
 from sharding.synthetic import SyntheticFiles, write_dataset
 
 _LONG_SIDE, _JPEG_QUALITY = 640, 92
@@ -26,6 +31,14 @@ def render_like_coco(folder: Path, images: int) -> SyntheticFiles:
         del row["segmentation"]
     files.annotations.write_text(json.dumps(content))
     return files
+
+
+def split_like_coco(folder: Path, images: int) -> tuple[ShardedDataset, Path]:
+    """The same as shards, and the folder of the raw pictures."""
+    files = render_like_coco(folder / "raw", images)
+    settings = ConversionSettings(files.images, "bench", workers=os.cpu_count() or 1)
+    convert(read_raw("coco", files.annotations, "bench"), open_folder(folder / "shards"), settings)
+    return open_dataset(folder / "shards"), files.images
 
 
 def _enlarge(path: Path, image: dict[str, Any]) -> float:

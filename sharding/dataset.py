@@ -1,8 +1,9 @@
 """Opening a sharded split: the manifest, and the sidecars as numpy views over all shards."""
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,10 @@ from numpy.typing import NDArray
 from pose.errors import UserError
 from pose.skeletons import Skeleton
 from sharding.manifest import Manifest, ShardInfo, read_manifest
+from sharding.retry import RetryPolicy
 from sharding.storage import Folder, open_folder
+
+_SIDECARS_AT_ONCE = 8
 
 
 class BrokenShardError(UserError, ValueError):
@@ -115,18 +119,21 @@ class ShardedDataset:
         return rows
 
 
-def open_dataset(uri: str | Path) -> ShardedDataset:
+def open_dataset(uri: str | Path, retry: RetryPolicy = RetryPolicy()) -> ShardedDataset:  # noqa: B008 - it is frozen
     """Open a split for reading. Local sidecars are memory-mapped, and read once to compare their sha256.
 
     A flipped byte in a picture shows in its crc32 when it is read; one in a keypoint would show nowhere else.
 
+    Args:
+        retry: how patient to be with object storage.
     Raises:
-        NotADatasetError: there is no readable manifest.
+        StorageError: the storage cannot be read. NotADatasetError: there is no readable manifest.
         BrokenShardError: a sidecar is missing, or is not the one that the manifest describes.
     """
-    folder = open_folder(uri)
+    folder = open_folder(uri, retry)
     manifest = read_manifest(folder)
-    return ShardedDataset(folder, manifest, [open_sidecar(folder, shard) for shard in manifest.shards])
+    with ThreadPoolExecutor(_SIDECARS_AT_ONCE) as pool:  # over a network most of the time is waiting
+        return ShardedDataset(folder, manifest, list(pool.map(partial(open_sidecar, folder), manifest.shards)))
 
 
 def open_sidecar(folder: Folder, shard: ShardInfo, check_sha256: bool = True) -> pa.RecordBatch:

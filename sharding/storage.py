@@ -1,30 +1,39 @@
 """All storage goes through here: local folders and object stores (s3://, gs://, …) behind pyarrow.fs."""
 
 import os
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO, TypeVar
 
 import pyarrow as pa
 from pyarrow import fs as arrow_fs
 
-from pose.errors import UserError
+from sharding.ranges import PIECE_BYTES, FetchedRanges, MappedRanges, RangeReader, as_stream
+from sharding.retry import STORE_ERRORS, RetryPolicy, StorageError, call, failure
+from sharding.store_uri import child, open_filesystem, open_for_uploads, redacted
 
+__all__ = ["Folder", "RangeReader", "RetryPolicy", "StorageError", "open_folder"]
 
-class StorageError(UserError, OSError):
-    """A URI that cannot be opened; the message names it and the cause."""
+_PATIENCE = RetryPolicy()
+_T = TypeVar("_T")
+_UPLOAD_CHUNK = 8 << 20
 
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder at a URI. Paths below it are plain names with forward slashes."""
+    """A folder at a URI. Paths below it are plain names with forward slashes.
+
+    Every call to a remote store is bounded in time and tried again as `retry` says. `uri` is for people: it holds no
+    secret. `uploads` writes, if another file system than `filesystem` does.
+    """
 
     uri: str
     filesystem: arrow_fs.FileSystem
     path: str
+    retry: RetryPolicy = _PATIENCE
+    uploads: arrow_fs.FileSystem | None = None
 
     @property
     def local(self) -> Path | None:
@@ -37,58 +46,79 @@ class Folder:
 
     def location(self, name: str) -> str:
         """What to call a file of this folder in messages."""
-        return f"{self.uri.rstrip('/')}/{name}"
+        return child(self.uri, name)
+
+    def subfolder(self, name: str) -> "Folder":
+        return replace(self, uri=self.location(name), path=f"{self.path}/{name}")
 
     def exists(self, name: str) -> bool:
         return self.size(name) is not None
 
     def size(self, name: str) -> int | None:
         """Bytes, None if there is no such file."""
-        info = self._look(f"{self.path}/{name}")
+        path = f"{self.path}/{name}"
+        info = self._call(lambda: self.filesystem.get_file_info(path), f"look into {self.uri}")
         return info.size if info.type == arrow_fs.FileType.File else None
 
     def names(self) -> list[str]:
         """Files directly in this folder, sorted; empty if the folder does not exist."""
         selector = arrow_fs.FileSelector(self.path, allow_not_found=True)
-        return sorted(info.base_name for info in self._look(selector) if info.is_file)
-
-    def _look(self, at: str | arrow_fs.FileSelector) -> Any:
-        try:
-            return self.filesystem.get_file_info(at)
-        except (OSError, pa.ArrowException) as error:
-            raise StorageError(f"cannot look into {self.uri}: {error}") from error
+        infos = self._call(lambda: self.filesystem.get_file_info(selector), f"look into {self.uri}")
+        return sorted(info.base_name for info in infos if info.is_file)
 
     def open(self, name: str) -> pa.NativeFile:
-        """A seekable file. Raises StorageError that names the URI."""
-        try:
-            return self.filesystem.open_input_file(f"{self.path}/{name}")
-        except (OSError, pa.ArrowException) as error:
-            raise StorageError(f"cannot open {self.location(name)}: {error}") from error
+        """A seekable file for one thread. Raises StorageError that names the URI, as its reads do."""
+        if self.local is not None:
+            return self._call(lambda: self._open_input(name), f"open {self.location(name)}")
+        return pa.PythonFile(self.stream(name), "r")
+
+    def stream(self, name: str) -> BinaryIO:
+        """The same as a Python file; a remote one is read ahead."""
+        path = f"{self.path}/{name}"
+        if self.local is not None:
+            return self._call(lambda: open(path, "rb"), f"open {self.location(name)}")
+        return as_stream(self._whole(name))
+
+    def ranges(self, name: str, size: int, piece_bytes: int = PIECE_BYTES) -> RangeReader:
+        """A reader of byte ranges for many threads at once, of a file of `size` bytes.
+
+        Local: slices of the mapped file. Remote: requests of at most `piece_bytes`, each tried again as `retry` says,
+        in quarters after each failure. A remote file is not opened before the first read.
+
+        Raises:
+            StorageError: from here or from `read`: the file is missing or of another size, the range goes beyond its
+                end, or all attempts failed.
+        """
+        where = self.location(name)
+        if self.local is None:
+            return FetchedRanges(lambda: self._open_input(name), where, self.retry, size, piece_bytes)
+        content = self.memory_map(name)
+        if content.size != size:
+            raise StorageError(f"{where} has {content.size} bytes, not {size}; it was replaced or damaged")
+        return MappedRanges(content, where)
 
     def read(self, name: str) -> bytes:
-        with self.open(name) as file:
-            return file.read()
+        if self.local is not None:
+            return self._call((self.local / name).read_bytes, f"open {self.location(name)}")
+        return self.memory_map(name).to_pybytes()
 
     def memory_map(self, name: str) -> pa.Buffer:
         """The whole file as one buffer: mapped if local (nothing is read yet), fetched if remote."""
         if self.local is None:
-            with self.open(name) as file:
-                return file.read_buffer()
-        try:
-            with pa.memory_map(f"{self.path}/{name}") as file:
-                return file.read_buffer()
-        except (OSError, pa.ArrowException) as error:
-            raise StorageError(f"cannot open {self.location(name)}: {error}") from error
+            ranges = self._whole(name)
+            return ranges.read(0, ranges.size)
+        return self._call(lambda: _map(f"{self.path}/{name}"), f"open {self.location(name)}")
 
     def delete_folder(self, name: str) -> None:
-        with suppress(FileNotFoundError):  # another process that finished at the same time deleted it
-            self.filesystem.delete_dir(f"{self.path}/{name}")
+        """Delete it, if it exists, with all that is in it."""
+        self._delete(self.filesystem.delete_dir, name)
 
     def delete_file(self, name: str) -> None:
-        self.filesystem.delete_file(f"{self.path}/{name}")
+        """Delete it, if it exists."""
+        self._delete(self.filesystem.delete_file, name)
 
-    def subfolder(self, name: str) -> "Folder":
-        return Folder(self.location(name), self.filesystem, f"{self.path}/{name}")
+    def create(self) -> None:
+        self._call(lambda: self.filesystem.create_dir(self.path, recursive=True), f"create {self.uri}")
 
     @contextmanager
     def write(self, name: str, scratch: Path) -> Iterator[BinaryIO]:
@@ -110,42 +140,82 @@ class Folder:
                 os.replace(part, self.local / name)
                 _sync_folder(self.local)
             else:
-                self._upload(part, f"{self.path}/{name}")
-        except StorageError:
-            raise
-        except (OSError, pa.ArrowException) as error:
-            raise StorageError(f"cannot write {self.location(name)}: {error}") from error
+                self._upload(part, name)
+        except STORE_ERRORS as error:
+            raise failure(f"write {self.location(name)}", error) from error
         finally:
             part.unlink(missing_ok=True)
 
-    def _upload(self, part: Path, target: str) -> None:
-        """An object store shows an object only once its upload is complete."""
+    def _upload(self, part: Path, name: str) -> None:
+        """An object store shows an object only once its upload is complete.
+
+        Closing pyarrow's stream completes the upload, even when an exception closes it. So the content is mapped first:
+        nothing of ours can then fail in the middle, and after a failure of the store pyarrow completes nothing.
+        """
+        content, path = _map(str(part)), f"{self.path}/{name}"
+        filesystem = self.uploads or self.filesystem
+
+        def send() -> None:
+            with filesystem.open_output_stream(path) as out:
+                for start in range(0, content.size, _UPLOAD_CHUNK):
+                    out.write(content.slice(start, min(_UPLOAD_CHUNK, content.size - start)))
+
+        slowest_s = self.retry.timeout_s * (1 + content.size // PIECE_BYTES)
         try:
-            with part.open("rb") as file, self.filesystem.open_output_stream(target) as out:
-                shutil.copyfileobj(file, out, 16 << 20)
-        except BaseException:
-            # Leaving the block closed the stream, and that completes the upload, though of half a file.
-            with suppress(OSError):
-                self.filesystem.delete_file(target)
+            call(send, f"write {self.location(name)}", self.retry, slowest_s)
+        except StorageError:
+            with suppress(StorageError):
+                if self.size(name) not in (None, content.size):
+                    self.delete_file(name)
             raise
 
-    def create(self) -> None:
+    def _delete(self, function: Callable[[str], None], name: str) -> None:
+        def delete() -> None:
+            with suppress(FileNotFoundError):  # an attempt whose answer was lost deleted it, or another process
+                function(f"{self.path}/{name}")
+
+        self._call(delete, f"delete {self.location(name)}")
+
+    def _open_input(self, name: str) -> pa.NativeFile:
+        return self.filesystem.open_input_file(f"{self.path}/{name}")
+
+    def _whole(self, name: str) -> RangeReader:
+        where = self.location(name)
+        ranges = FetchedRanges(lambda: self._open_input(name), where, self.retry)
+        assert ranges.size >= 0  # opens it
+        return ranges
+
+    def _call(self, function: Callable[[], _T], action: str) -> _T:
+        """Remote stores are called with patience, this machine's disks once."""
+        if self.local is None:
+            return call(function, action, self.retry)
         try:
-            self.filesystem.create_dir(self.path, recursive=True)
-        except (OSError, pa.ArrowException) as error:
-            raise StorageError(f"cannot create {self.uri}: {error}") from error
+            return function()
+        except STORE_ERRORS as error:
+            raise failure(action, error) from error
 
 
-def open_folder(uri: str | Path) -> Folder:
-    """The folder at a URI or local path; it need not exist. Raises StorageError for a URI of an unknown kind."""
+def open_folder(uri: str | Path, retry: RetryPolicy = _PATIENCE) -> Folder:
+    """The folder at a URI or local path; it need not exist. Raises StorageError for a URI of an unknown kind.
+
+    URIs are those of `pyarrow.fs.FileSystem.from_uri`, with its options. Credentials come from the standard places of
+    each store, such as AWS_PROFILE or AWS_ACCESS_KEY_ID, or from the URI.
+    """
     text = str(uri)
     if "://" not in text:
         return Folder(text, arrow_fs.LocalFileSystem(), os.path.abspath(os.path.expanduser(text)))
-    try:
-        filesystem, path = arrow_fs.FileSystem.from_uri(text)
-    except (OSError, pa.ArrowException, ValueError) as error:
-        raise StorageError(f"cannot open {text}: {error}") from error
-    return Folder(text, filesystem, path.rstrip("/"))
+    shown = redacted(text)
+
+    def connect() -> tuple[arrow_fs.FileSystem, str, arrow_fs.FileSystem | None]:
+        return *open_filesystem(text, retry.timeout_s), open_for_uploads(text, retry.timeout_s)
+
+    filesystem, path, uploads = call(connect, f"open {shown}", retry)
+    return Folder(shown, filesystem, path.rstrip("/"), retry, uploads)
+
+
+def _map(path: str) -> pa.Buffer:
+    with pa.memory_map(path) as file:
+        return file.read_buffer()
 
 
 def _sync_folder(path: Path) -> None:

@@ -1,36 +1,65 @@
 """For code that is built on the webdataset library: a split as its pipeline, with the annotations joined."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import webdataset
+from webdataset.cache import FileCache, StreamingOpen
 
 from sharding.dataset import ShardedDataset
-from sharding.storage import StorageError
+from sharding.storage import Folder
+
+Sample = dict[str, Any]
 
 
 def as_webdataset(dataset: ShardedDataset, **options: Any) -> webdataset.WebDataset:
-    """A webdataset pipeline over a local split.
+    """A webdataset pipeline over a split, local or remote.
 
     Samples hold the picture's bytes under "jpg" or "png", and the sidecar's row as a dictionary under "annotations".
-    Nothing is decoded: webdataset's own `.decode()` runs pickles.
+    Nothing is decoded: webdataset's own `.decode()` runs pickles. The tars are opened as all of posestream opens them:
+    webdataset would hand remote URLs to a shell. So its cache options have no effect.
 
     Args:
-        options: for webdataset.WebDataset; order, shuffling and sharding across workers are the library's.
-    Raises:
-        StorageError: the split is not local. webdataset opens remote URLs through a shell; posestream does not.
+        options: for webdataset.WebDataset; order, shuffling and sharding across nodes and workers are the library's.
     """
-    if dataset.folder.local is None:
-        raise StorageError(f"{dataset.folder.uri} is not a local folder; copy the split, or use posestream's loader")
-    urls = [str(dataset.folder.local / shard.tar) for shard in dataset.manifest.shards]
-    tables = dict(zip(urls, dataset.sidecars, strict=True))
-
-    def join(samples: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-        rows: dict[str, dict[str, Any]] = {}
-        for sample in samples:
-            if sample["__key__"] not in rows:
-                rows = {row["key"]: row for row in tables[sample["__url__"]].to_pylist()}
-            yield sample | {"annotations": rows[sample["__key__"]]}
-
+    folder = dataset.folder
+    names = {_url(folder, shard.tar): shard.tar for shard in dataset.manifest.shards}
     options.setdefault("shardshuffle", False)
-    return webdataset.WebDataset(urls, **options).compose(join)
+    pipeline = webdataset.WebDataset(list(names), **options)
+    (opener,) = (place for place, stage in enumerate(pipeline.pipeline) if isinstance(stage, StreamingOpen | FileCache))
+    pipeline.pipeline[opener] = _OpenTars(folder, names, pipeline.pipeline[opener].handler)
+    return pipeline.compose(partial(_join, dict(zip(names, dataset.sidecars, strict=True))))
+
+
+def _url(folder: Folder, tar: str) -> str:
+    return folder.location(tar) if folder.local is None else str(folder.local / tar)
+
+
+@dataclass(frozen=True)
+class _OpenTars:
+    """The stage that opens each tar. `names` maps what webdataset calls a tar to its name in the folder."""
+
+    folder: Folder
+    names: dict[str, str]
+    handler: Callable[[Exception], bool]
+
+    def __call__(self, sources: Iterable[Sample]) -> Iterator[Sample]:
+        for source in sources:
+            url = source["url"]
+            try:
+                opened = {"url": url, "stream": self.folder.stream(self.names[url])}
+            except Exception as error:  # noqa: BLE001 - what to do about it is the user's choice, as in webdataset
+                if self.handler(error):
+                    continue
+                return
+            yield opened if self.folder.local is None else opened | {"local_path": url}
+
+
+def _join(tables: dict[str, Any], samples: Iterable[Sample]) -> Iterator[Sample]:
+    rows: dict[str, Sample] = {}
+    for sample in samples:
+        if sample["__key__"] not in rows:
+            rows = {row["key"]: row for row in tables[sample["__url__"]].to_pylist()}
+        yield sample | {"annotations": rows[sample["__key__"]]}

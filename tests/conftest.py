@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["sharding.testing"]
+pytest_plugins = ["sharding.testing", "object_store.fixtures"]
 
 _REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -25,6 +25,7 @@ import json, os, resource, signal, sys, time
 from pathlib import Path
 import pandas  # pyarrow would import it in every child
 from PIL import Image
+from sharding import tar_piece
 from sharding.convert import ConversionSettings, convert
 from sharding.raw import read_raw
 from sharding.storage import open_folder
@@ -54,6 +55,7 @@ def run(job):
             die()
 
     os.replace = replace
+    tar_piece.PIECE_BYTES = job["piece_bytes"]
     if "file_limit" in job:
         resource.setrlimit(resource.RLIMIT_FSIZE, (job["file_limit"], job["file_limit"]))
     settings = ConversionSettings(Path(job["images"]), "mini", shard_bytes=20480, workers=job["workers"])
@@ -88,12 +90,15 @@ class Server:
         self.process = process
         self.source = source
 
-    def convert(self, out: Path, workers: int = 1, kill_after_s: float | None = None, **how: Any) -> str:
+    def convert(
+        self, out: Path, workers: int = 1, kill_after_s: float | None = None, piece_bytes: int = 1, **how: Any
+    ) -> str:
         """ "killed", "finished …" or the error."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         annotations, images = self.source
-        job = {"annotations": str(annotations), "images": str(images), "out": str(out), "workers": workers} | how
+        job = {"annotations": str(annotations), "images": str(images), "out": str(out)}
+        job |= {"workers": workers, "piece_bytes": piece_bytes} | how
         self.process.stdin.write(json.dumps(job) + "\n")
         self.process.stdin.flush()
         child = int(self.process.stdout.readline())

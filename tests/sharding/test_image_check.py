@@ -3,7 +3,7 @@
 import io
 import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +155,73 @@ def test_a_picture_that_claims_a_billion_pixels(jpeg: Jpeg, stored: Callable[[by
     data[frame + 5 : frame + 9] = b"\xff\xff\xff\xff"
     with pytest.raises(UnusableImageError, match="cannot be decoded"):
         read_image(stored(bytes(data)), UNKNOWN, decode=True)
+
+
+JPEGS: list[dict[str, Any]] = [
+    {},
+    {"quality": 20, "subsampling": 2},
+    {"progressive": True},
+    {"mode": "L"},
+    {"mode": "CMYK"},
+    {"restart_marker_blocks": 3},
+    {"keep_rgb": True},
+    {"exif": rotated(), "optimize": True},
+    {"format": "MPO"},
+]
+
+
+def damaged(data: bytes, rng: np.random.Generator) -> Iterator[bytes]:
+    """Truncated, truncated and closed, with a hole, with zeros or noise in it, with a changed byte of the header."""
+    start, length = (int(rng.integers(limit)) for limit in (len(data), 2000))
+    rest = data[start + length :]
+    yield data[:start]
+    yield data[:start] + b"\xff\xd9"
+    yield data[:start] + rest
+    yield data[:start] + bytes(length) + rest
+    yield data[:start] + rng.bytes(length) + rest
+    changed = bytearray(data)
+    changed[rng.integers(min(700, len(data)))] = rng.integers(256)
+    yield bytes(changed)
+
+
+def refusal_by_full_decoding(data: bytes) -> str | None:
+    """What Pillow says when it makes every pixel."""
+    try:
+        with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
+            image.load()
+    except Image.UnidentifiedImageError:
+        return "not a JPEG or PNG picture"
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        return f"cannot be decoded: {error}"
+    return None
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("options", JPEGS)
+@pytest.mark.parametrize("rounds", [15, pytest.param(600, marks=pytest.mark.slow)])
+def test_the_quick_decoding_finds_what_full_decoding_finds(
+    jpeg: Jpeg, stored: Callable[[bytes], Path], options: dict[str, Any], rounds: int
+) -> None:
+    rng, refused = np.random.default_rng(rounds), 0
+    for seed in range(rounds):
+        for data in damaged(jpeg((int(rng.integers(1, 90)), int(rng.integers(1, 90))), seed, **options), rng):
+            reason = refusal_by_full_decoding(data) if data else "the file is empty"
+            refused += reason is not None
+            try:
+                read_image(stored(data), UNKNOWN, decode=True)
+                found = None
+            except UnusableImageError as error:
+                found = str(error)
+            assert found == reason
+    assert refused > rounds
+
+
+def test_a_file_that_no_tar_can_hold(tmp_path: Path) -> None:
+    path = tmp_path / "vast.jpg"
+    with path.open("wb") as file:
+        file.truncate(8 << 30)  # a hole; it takes no room
+    with pytest.raises(UnusableImageError, match="too large for a tar"):
+        read_image(path, UNKNOWN, decode=False)
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -1,5 +1,6 @@
 """Shards in the hands of other tools: tar, webdataset, DALI, pyarrow, pandas, DuckDB, pycocotools."""
 
+import io
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 import webdataset
 
 from pose.errors import UserError
-from sharding.dataset import ShardedDataset
+from sharding.dataset import ShardedDataset, open_dataset
 from sharding.storage import StorageError, open_folder
 from sharding.synthetic import SyntheticFiles
 from sharding.webdataset_view import as_webdataset
@@ -46,6 +47,21 @@ def test_tar_lists_keys_and_extracts_the_bytes(
     for row in rows(mini_coco):
         original = (mini_raw("coco").images / row["file_name"]).read_bytes()
         assert (tmp_path / f"{row['key']}.jpg").read_bytes() == original
+
+
+@pytest.mark.parametrize("dataset", ["coco", "mpii", "crowdpose"])
+def test_tars_are_those_that_webdataset_writes(
+    mini_shards: Callable[[str], Path], mini_raw: Callable[[str], SyntheticFiles], dataset: str
+) -> None:
+    shards = open_dataset(mini_shards(dataset))
+    assert len(tars(shards)) > 1
+    for path, sidecar in zip(tars(shards), shards.sidecars, strict=True):
+        stream = io.BytesIO()
+        with webdataset.TarWriter(stream, encoder=False, mtime=0, user="", group="") as writer:
+            for row in sidecar.to_pylist():
+                picture = (mini_raw(dataset).images / row["file_name"]).read_bytes()
+                writer.write({"__key__": row["key"], row["extension"]: picture})
+        assert Path(path).read_bytes() == stream.getvalue()
 
 
 def test_webdataset_reads_every_byte(mini_coco: ShardedDataset, mini_raw: Callable[[str], SyntheticFiles]) -> None:
