@@ -91,13 +91,15 @@ class FetchedRanges:
         longest_s = self._retry.longest_s * -(-count // self._piece_bytes)
         waiting = [(offset, count, 0)] if count else []  # ranges and how often each failed; the first one is last
         while waiting:
-            start, length, failures = waiting.pop()
-            if length > self._request_bytes:
-                waiting.append((start + self._request_bytes, length - self._request_bytes, failures))
-                length = self._request_bytes
+            (start, length, failures), most = waiting.pop(), self._request_bytes
+            if length > most:
+                waiting.append((start + most, length - most, failures))
+                length = most
             action = f"read {self._where}, bytes {start} to {start + length}"
             try:
                 pieces.append(self._attempt(start, length, longest_s - (time.monotonic() - started)))
+            except StorageError:
+                raise
             except STORE_ERRORS as error:
                 seconds = time.monotonic() - started
                 if is_final(error):
@@ -116,8 +118,9 @@ class FetchedRanges:
             content = bounded(lambda: self._request(start, length), self._retry.timeout_s)
         except STORE_ERRORS:
             with self._lock:
-                quarter = max(SMALLEST_PIECE_BYTES, length // 4)
-                self._request_bytes, self._undisturbed = min(self._request_bytes, quarter), 0
+                self._undisturbed = 0
+                if length > SMALLEST_PIECE_BYTES:
+                    self._request_bytes = min(self._request_bytes, max(SMALLEST_PIECE_BYTES, length // 4))
             raise
         with self._lock:
             self.bytes_fetched += length

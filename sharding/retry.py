@@ -90,6 +90,8 @@ def call(function: Callable[[], _T], action: str, retry: RetryPolicy, timeout_s:
     for failures in range(1, retry.attempts + 1):
         try:
             return bounded(function, limit)
+        except StorageError:
+            raise
         except STORE_ERRORS as error:
             if is_final(error):
                 raise failure(action, error) from error
@@ -126,7 +128,7 @@ def bounded(function: Callable[[], _T], timeout_s: float) -> _T:
 
 def is_final(error: Exception) -> bool:
     """Is it an error that another attempt cannot mend: not found, not allowed, not understood?"""
-    if isinstance(error, (*_FINAL_KINDS, StorageError)) or not isinstance(error, OSError):
+    if isinstance(error, _FINAL_KINDS) or not isinstance(error, OSError):
         return True
     status = _HTTP_STATUS.search(str(error))
     if status is not None and 400 <= int(status[1]) < 500:
@@ -134,11 +136,11 @@ def is_final(error: Exception) -> bool:
     return _FINAL_WORDS.search(str(error)) is not None
 
 
-def failure(action: str, error: Exception, attempts: int = 1, seconds: float = 0.0) -> StorageError:
-    """The error to raise in the end."""
-    if isinstance(error, StorageError):
-        return error
-    tried = f"{attempts} attempts in {seconds:.1f} s failed, the last: " if attempts > 1 else ""
+def failure(action: str, error: Exception, attempts: int | None = None, seconds: float = 0.0) -> StorageError:
+    """The error to raise in the end; of several attempts `error` is the last one's."""
+    tried = ""
+    if attempts is not None:
+        tried = f"{attempts} attempt{'s' if attempts > 1 else ''} in {seconds:.1f} s failed, the last: "
     return StorageError(f"cannot {action}: {tried}{redacted(str(error))}")
 
 

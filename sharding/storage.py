@@ -1,6 +1,7 @@
 """All storage goes through here: local folders and object stores (s3://, gs://, …) behind pyarrow.fs."""
 
 import os
+import pickle
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -50,6 +51,10 @@ class Folder:
 
     def subfolder(self, name: str) -> "Folder":
         return replace(self, uri=self.location(name), path=f"{self.path}/{name}")
+
+    def reconnected(self) -> "Folder":
+        """The same with connections of its own, for a forked process: two must not share one."""
+        return pickle.loads(pickle.dumps(self))
 
     def exists(self, name: str) -> bool:
         return self.size(name) is not None
@@ -141,6 +146,8 @@ class Folder:
                 _sync_folder(self.local)
             else:
                 self._upload(part, name)
+        except StorageError:
+            raise
         except STORE_ERRORS as error:
             raise failure(f"write {self.location(name)}", error) from error
         finally:

@@ -48,11 +48,16 @@ def kind(uri: str) -> str:
 
 
 def open_filesystem(uri: str, timeout_s: float) -> tuple[arrow_fs.FileSystem, str]:
-    """The file system and path of a URI; of S3 one that tries nothing twice by itself.
+    """The file system and path of a URI; of S3 one that tries nothing twice by itself, as RetryPolicy does.
 
     Raises ValueError and what pyarrow raises.
     """
-    return _open_s3(uri, timeout_s, attempts=1) if kind(uri) == "s3" else arrow_fs.FileSystem.from_uri(uri)
+    scheme = kind(uri)
+    if scheme == "s3":
+        return _open_s3(uri, timeout_s, attempts=1)
+    if scheme in ("gs", "gcs") and "retry_limit_seconds=" not in uri:  # pyarrow's own limit is a quarter of an hour
+        uri += f"{'&' if '?' in uri else '?'}retry_limit_seconds={timeout_s:g}"
+    return arrow_fs.FileSystem.from_uri(uri)
 
 
 def open_for_uploads(uri: str, timeout_s: float) -> arrow_fs.FileSystem | None:

@@ -1,7 +1,8 @@
 """For code that is built on the webdataset library: a split as its pipeline, with the annotations joined."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -44,12 +45,14 @@ class _OpenTars:
     folder: Folder
     names: dict[str, str]
     handler: Callable[[Exception], bool]
+    process: int = field(default_factory=os.getpid)
 
     def __call__(self, sources: Iterable[Sample]) -> Iterator[Sample]:
+        folder = self.folder if os.getpid() == self.process else self.folder.reconnected()
         for source in sources:
             url = source["url"]
             try:
-                opened = {"url": url, "stream": self.folder.stream(self.names[url])}
+                opened = {"url": url, "stream": folder.stream(self.names[url])}
             except Exception as error:  # noqa: BLE001 - what to do about it is the user's choice, as in webdataset
                 if self.handler(error):
                     continue

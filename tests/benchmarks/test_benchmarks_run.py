@@ -22,3 +22,8 @@ def test_the_loaders_ratios_are_printed_alone(tmp_path: Path) -> None:
     stored = json.loads((tmp_path / "loader.json").read_text())
     assert stored.items() >= printed.items()
     assert {"command", "machine", "versions"} <= set(stored)
+    assert {"loader, persons shuffled", "decode per instance"} <= set(stored["instances_per_s"])
+    assert sum(name.endswith("threads") for name in stored["instances_per_s"]) >= 2
+    stages = stored["cpu_us_per_instance"]
+    assert {"read and check", "decode", "fan out and warp", "normalise", "heatmaps"} <= set(stages)
+    assert stages["loader"] > stages["decode"] > 0

@@ -50,7 +50,7 @@ def run(job):
     def on_images(count):
         nonlocal images
         images += count
-        time.sleep(job.get("slow", 0))
+        time.sleep(count * job.get("slow", 0))
         if job.get("at_image") == images:
             die()
 
@@ -186,7 +186,8 @@ def test_killed_from_outside_at_random_moments(
     for attempt in range(8):
         out = tmp_path / f"out{attempt}"
         for _ in range(3):
-            if server.convert(out, rng.randint(1, 5), rng.uniform(0.005, 0.12), slow=0.006) != "killed":
+            piece_bytes, moment = rng.choice([1, 9000, 10**6]), rng.uniform(0.005, 0.12)
+            if server.convert(out, rng.randint(1, 5), moment, piece_bytes, slow=0.006) != "killed":
                 break
             kills += 1
             assert_nothing_half(out, reference)

@@ -12,9 +12,7 @@ import pyarrow as pa
 import pytest
 import webdataset
 
-from pose.errors import UserError
 from sharding.dataset import ShardedDataset, open_dataset
-from sharding.storage import StorageError, open_folder
 from sharding.synthetic import SyntheticFiles
 from sharding.webdataset_view import as_webdataset
 
@@ -79,13 +77,6 @@ def test_the_webdataset_view_joins_the_annotations(mini_crowdpose: ShardedDatase
     assert all(len(sample["jpg"]) == sample["annotations"]["size"] for sample in samples)
     if not shuffle:
         assert [sample["__key__"] for sample in samples] == list(expected)
-
-
-def test_the_webdataset_view_of_a_remote_split_is_refused(mini_coco: ShardedDataset) -> None:
-    remote = ShardedDataset(open_folder("mock://bucket/mini"), mini_coco.manifest, mini_coco.sidecars)
-    with pytest.raises(StorageError, match="mock://bucket/mini is not a local folder"):
-        as_webdataset(remote)
-    assert issubclass(StorageError, UserError)
 
 
 def test_dali_reads_and_decodes_the_tars(mini_coco: ShardedDataset, mini_raw: Callable[[str], SyntheticFiles]) -> None:

@@ -1,14 +1,14 @@
 """Storage: what URIs mean, and that a file appears whole or not at all."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pyarrow import fs as arrow_fs
 
 from pose.errors import UserError
-from sharding.storage import Folder, StorageError, open_folder
+from sharding.storage import Folder, RetryPolicy, StorageError, open_folder
 
 
 def memory_store() -> Folder:
@@ -112,17 +112,36 @@ def test_a_file_is_on_disk_before_and_after_its_renaming(
     assert calls == [str(scratch / "x.bin.partial"), "rename", str(tmp_path)]
 
 
-def test_a_failed_upload_leaves_no_half_object(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Closing pyarrow's stream completes an upload, even when an exception closes it."""
-    folder = memory_store()
+class BrokenStream:
+    """Takes what is written, fails when it is closed; like many stores, it keeps what it had got."""
 
-    def copy_half(source: Any, target: Any, length: int) -> None:
-        target.write(b"half")
+    def __init__(self, filesystem: arrow_fs.FileSystem, path: str, counts: list[int]) -> None:
+        self.out, self.counts = filesystem.open_output_stream(path), counts
+
+    def __enter__(self) -> "BrokenStream":
+        return self
+
+    def write(self, data: bytes) -> None:
+        self.out.write(memoryview(data)[: len(data) // 2])
+
+    def __exit__(self, *error: object) -> None:
+        self.out.close()
+        self.counts.append(1)
         raise OSError("connection reset")
 
-    monkeypatch.setattr("sharding.storage.shutil.copyfileobj", copy_half)
-    with pytest.raises(StorageError, match=r"cannot write mock://bucket/a/x\.bin: connection reset"):
+
+def test_a_failed_upload_leaves_no_half_object(scratch: Path) -> None:
+    """Closing pyarrow's stream completes an upload, even when an exception closes it."""
+    counts: list[int] = []
+
+    class BrokenStore:
+        def open_output_stream(self, path: str) -> BrokenStream:
+            return BrokenStream(folder.filesystem, path, counts)
+
+    folder = replace(memory_store(), uploads=BrokenStore(), retry=RetryPolicy(attempts=3, first_wait_s=0))
+    with pytest.raises(StorageError, match=r"cannot write mock://bucket/a/x\.bin: 3 attempts .* connection reset"):
         write_whole(folder, scratch)
+    assert len(counts) == 3
     assert folder.names() == []
 
 
@@ -162,6 +181,41 @@ def test_folders_are_no_files(folder: Folder) -> None:
     assert (folder.names(), folder.exists("sub"), folder.size("sub")) == ([], False, None)
     folder.delete_folder("sub")
     assert folder.subfolder("sub").names() == []
+
+
+def test_ranges_are_the_same_locally_and_remotely(folder: Folder, scratch: Path) -> None:
+    content = bytes(range(256)) * 1000
+    folder.create()
+    with folder.write("x.bin", scratch) as file:
+        file.write(content)
+    ranges = folder.ranges("x.bin", len(content), piece_bytes=50_000)
+    for offset, count in ((0, len(content)), (0, 0), (len(content), 0), (255_999, 1), (49_999, 100_001)):
+        assert ranges.read(offset, count).to_pybytes() == content[offset : offset + count]
+    assert ranges.size == len(content)
+    for offset, count in ((255_999, 2), (-1, 2), (3, -1)):
+        with pytest.raises(StorageError, match=rf"cannot read .*x\.bin, bytes {offset} to .*has 256000"):
+            ranges.read(offset, count)
+    with pytest.raises(StorageError, match=r"x\.bin has 256000 bytes, not 7"):
+        folder.ranges("x.bin", 7).read(0, 1)
+    with pytest.raises(StorageError, match=r"cannot .*absent\.bin"):
+        folder.ranges("absent.bin", 7).read(0, 1)
+    assert folder.stream("x.bin").read() == folder.open("x.bin").read() == content
+
+
+def test_local_ranges_are_not_copied(tmp_path: Path) -> None:
+    (tmp_path / "x.bin").write_bytes(b"0123456789")
+    ranges = open_folder(tmp_path).ranges("x.bin", 10)
+    first, second = ranges.read(2, 5), ranges.read(3, 5)
+    assert second.address == first.address + 1
+    assert (ranges.requests, ranges.bytes_fetched) == (0, 0)
+
+
+def test_deleting_twice_is_fine(folder: Folder, scratch: Path) -> None:
+    folder.create()
+    write_whole(folder, scratch)
+    folder.delete_file("x.bin")
+    folder.delete_file("x.bin")
+    assert folder.names() == []
 
 
 def test_a_mapped_file_is_not_read(tmp_path: Path, scratch: Path) -> None:
