@@ -284,7 +284,7 @@ def demo(
             convert("coco", files.images, files.annotations, str(shards))
     defaults = [f"data.{name}={out / 'shards' / name}" for name in ("train", "val")] + [f"run_dir={out / 'run'}"]
     recipe = override(load_recipe("demo_synthetic"), defaults + (settings or []))
-    inspect(str(out / "shards" / "train"), out / "crops.png", "demo_synthetic", settings)
+    inspect(str(out / "shards" / "train"), out / "crops.png", "demo_synthetic", settings=settings)
     result = train_recipe(recipe, _console())
     untrained = evaluate_checkpoint(recipe, None, _console())
     write_evaluation(untrained, out / "untrained")

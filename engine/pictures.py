@@ -23,7 +23,9 @@ def crop_sheet(recipe: Recipe, dataset: ShardedDataset, count: int = 24, columns
     loader = _host_loader(recipe, dataset, count)
     batch = next(iter(loader))
     loader.close()
-    return tile([_drawn(batch, row, loader.samples.skeleton) for row in np.flatnonzero(batch.valid.numpy())], columns)
+    return tile(
+        [_drawn(batch, row, loader.samples.skeleton) for row in np.flatnonzero(batch.valid.numpy()).tolist()], columns
+    )
 
 
 def replayed_crop(recipe: Recipe, dataset: ShardedDataset, instance_id: int, epoch: int) -> Picture:

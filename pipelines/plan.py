@@ -33,8 +33,8 @@ class PlannedBatch(NamedTuple):
 class Plan:
     """The sequence of global batches over samples 0 … N−1, in every epoch each sample exactly once.
 
-    Where splits are mixed with other weights than 1, each split's samples come round exactly once before any of them
-    comes again.
+    Where splits are mixed with other weights than 1, each split is gone through in passes, which hold every sample
+    exactly once, and an epoch takes the next stretch of them.
 
     Attributes:
         image_rows: (N,) the image of each sample, ascending; samples of one image are neighbours.

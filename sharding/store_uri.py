@@ -54,7 +54,7 @@ def open_filesystem(uri: str, timeout_s: float) -> tuple[arrow_fs.FileSystem, st
     """
     scheme = kind(uri)
     if scheme == "s3":
-        return _open_s3(uri, timeout_s, attempts=1)
+        return _open_s3(uri, timeout_s, for_uploads=False)
     if scheme in ("gs", "gcs") and "retry_limit_seconds=" not in uri:  # pyarrow's own limit is a quarter of an hour
         uri += f"{'&' if '?' in uri else '?'}retry_limit_seconds={timeout_s:g}"
     return arrow_fs.FileSystem.from_uri(uri)
@@ -62,10 +62,10 @@ def open_filesystem(uri: str, timeout_s: float) -> tuple[arrow_fs.FileSystem, st
 
 def open_for_uploads(uri: str, timeout_s: float) -> arrow_fs.FileSystem | None:
     """For S3 a second file system that tries each part of an upload several times; None if there need not be one."""
-    return _open_s3(uri, timeout_s, attempts=4)[0] if kind(uri) == "s3" else None
+    return _open_s3(uri, timeout_s, for_uploads=True)[0] if kind(uri) == "s3" else None
 
 
-def _open_s3(uri: str, timeout_s: float, attempts: int) -> tuple[arrow_fs.FileSystem, str]:
+def _open_s3(uri: str, timeout_s: float, for_uploads: bool) -> tuple[arrow_fs.FileSystem, str]:
     parts = urlsplit(uri)
     user, _, host = parts.netloc.rpartition("@")
     bucket = host.partition(":")[0]
@@ -80,7 +80,7 @@ def _open_s3(uri: str, timeout_s: float, attempts: int) -> tuple[arrow_fs.FileSy
         settings |= {"access_key": unquote(access_key), "secret_key": unquote(secret_key)}
     if "region" not in settings:
         settings["region"] = _region(bucket, "endpoint_override" in settings)
-    filesystem = _s3(frozenset(settings.items()), timeout_s, attempts, _aws_environment(), os.getpid())
+    filesystem = _s3(frozenset(settings.items()), timeout_s, for_uploads, _aws_environment(), os.getpid())
     return filesystem, bucket + unquote(parts.path)
 
 
@@ -88,19 +88,20 @@ def _open_s3(uri: str, timeout_s: float, attempts: int) -> tuple[arrow_fs.FileSy
 def _s3(
     settings: frozenset[tuple[str, Any]],
     timeout_s: float,
-    attempts: int,
+    for_uploads: bool,
     environment: tuple[tuple[str, str], ...],
     process: int,
 ) -> arrow_fs.FileSystem:
-    """One per kind of access: making one waits for a moment in which no call to S3 is under way, which may never come.
-
-    With several attempts, what fits into one part of an upload is sent with one request.
-    """
+    """One per kind of access: making one waits for a moment in which no call to S3 is under way; it may never come."""
+    reading = {"retry_strategy": arrow_fs.AwsStandardS3RetryStrategy(max_attempts=1)}
+    writing = {
+        "retry_strategy": arrow_fs.AwsDefaultS3RetryStrategy(max_attempts=3),  # retries, with short waits
+        "allow_delayed_open": True,  # what fits into one part is sent with one request
+    }
     return arrow_fs.S3FileSystem(
-        **dict(settings) | ({"allow_delayed_open": True} if attempts > 1 else {}),
+        **dict(settings) | (writing if for_uploads else reading),
         connect_timeout=min(_CONNECT_S, timeout_s),
         request_timeout=max(1.0, min(_SILENCE_S, timeout_s)),  # whole seconds count; 0 would be for ever
-        retry_strategy=arrow_fs.AwsDefaultS3RetryStrategy(max_attempts=attempts),
     )
 
 

@@ -36,7 +36,7 @@ class FaultProxy:
     Set `script` at any time: a function from a Request to a fault, or None to leave it alone; `object_store.faults` has
     the faults and ready scripts. Counted since the last `reset_counts()`:
 
-    requests: all requests. reads: GETs of object bodies. body_bytes: bytes of object bodies that were passed on.
+    requests: all requests. reads: GETs of object bodies. body_bytes: bytes of object bodies that were sent on.
     faults: how many of each fault were done, by class name. log: every Request, in order of arrival.
     """
 
@@ -237,8 +237,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _send_body(self, body: bytes) -> None:
         for start in range(0, len(body), _CHUNK):
             chunk = body[start : start + _CHUNK]
+            self.server.proxy.count_body(len(chunk))  # before the client can know that it has them
             self.wfile.write(chunk)
-            self.server.proxy.count_body(len(chunk))
 
     def _end(self, abruptly: bool) -> None:
         """Close the connection, by a reset if `abruptly`."""

@@ -122,7 +122,7 @@ def test_the_same_seed_does_the_same_faults(object_store: ObjectStore) -> None:
     for _ in range(2):
         object_store.proxy.reset_counts()
         object_store.proxy.script = at_rate(0.3, [Reset(20_000), Status(503)], seed=1)
-        ranges = reader(object_store)
+        ranges = reader(object_store, RetryPolicy(attempts=9, first_wait_s=0.01, longest_wait_s=0.02))
         for offset in range(0, 2_000_000, 50_000):
             ranges.read(offset, 50_000)
         counts.append(dict(object_store.proxy.faults))
@@ -140,6 +140,27 @@ def test_short_answers_are_noticed_whatever_the_last_byte_is(object_store: Objec
     object_store.proxy.script = on_every(1, Shorter(1))
     with pytest.raises(StorageError, match="fewer than the 10000 bytes"):
         ranges.read(0, 10_000)
+
+
+def test_a_store_that_is_always_slow_is_an_error_in_bounded_time(object_store: ObjectStore) -> None:
+    """No single request is late, once they are small."""
+    ranges = reader(object_store, RetryPolicy(attempts=3, first_wait_s=0, timeout_s=0.5))
+    object_store.proxy.script = on_every(1, Trickle(200_000))
+    started = time.monotonic()
+    with pytest.raises(StorageError, match=r"bytes \d+ to \d+: .* in \d\.\d s .*: the store is too slow"):
+        ranges.read(0, PIECE)
+    assert time.monotonic() - started < 3
+    assert ranges.bytes_fetched > 0
+
+
+def test_failures_of_small_ranges_say_nothing_about_large_ones(object_store: ObjectStore) -> None:
+    ranges = reader(object_store)
+    object_store.proxy.script = on_first(2, Reset(100))
+    ranges.read(0, 1000)
+    object_store.proxy.script = never
+    object_store.proxy.reset_counts()
+    ranges.read(0, PIECE)
+    assert object_store.proxy.reads == 1
 
 
 def test_flipped_bytes_pass_since_only_checksums_can_tell(object_store: ObjectStore) -> None:

@@ -86,3 +86,22 @@ def test_one_window_over_everything_mixes_each_lane_as_a_whole():
     assert steps.mean(axis=0) == pytest.approx(4.5, abs=2.2)
     apart = np.abs(np.diff(np.array(places) // batch_size, axis=1))[:, np.arange(count - 1) % 20 != 19]
     assert apart.mean() == pytest.approx(3.3, abs=0.2)  # two independent steps out of ten are that far apart
+
+
+@pytest.mark.parametrize("keep_images", [True, False])
+def test_lanes_do_not_go_in_step(keep_images):
+    """Lanes of one length, one window each: their shuffles have nothing in common."""
+    images = np.arange(800)
+    order, windows = shuffle_in_windows(0, 0, np.zeros(800, dtype=np.int64), images, 80, 10**9, keep_images)
+    lanes = [order[windows == lane] - 100 * lane for lane in range(LANES)]
+    assert all(sorted(lane) == list(range(100)) for lane in lanes)
+    for one, other in itertools.combinations(lanes, 2):
+        assert np.mean(one == other) < 0.1
+
+
+def test_an_image_that_comes_twice_in_a_row_is_two_pictures():
+    """In two passes over its split, whose blocks may become neighbours."""
+    images, blocks = np.array([5, 5, 5, 5]), np.array([0, 0, 1, 1])
+    order, windows = shuffle_in_windows(0, 0, blocks, images, 1, LANES, True)
+    assert windows.tolist() == [0, 0, 1, 1]
+    assert blocks[order].tolist() in ([0, 0, 1, 1], [1, 1, 0, 0])

@@ -103,6 +103,20 @@ def test_a_window_is_fetched_at_once():
     assert np.median(blocks) <= 7
 
 
+@pytest.mark.parametrize("shuffle", ["image", "instance"])
+def test_a_window_is_cut_only_if_its_pictures_are_too_many(shuffle):
+    """However often each of them is used."""
+    split = simulated_split(2000)
+    plan = split.plan(64, shuffle=shuffle, window=400)
+    start = plan.steps_per_epoch
+    stop = start + plan.steps_per_epoch
+    at_once = list(fetch_groups(plan, start, stop, 0, 1, split.sizes, LARGE))
+    largest = max(int(split.sizes[group.image_rows].sum()) for group in at_once)
+    barely = list(fetch_groups(plan, start, stop, 0, 1, split.sizes, largest))
+    assert [group.image_rows.tolist() for group in barely] == [group.image_rows.tolist() for group in at_once]
+    assert len(list(fetch_groups(plan, start, stop, 0, 1, split.sizes, largest - 1))) > len(at_once)
+
+
 def test_training_begins_with_a_small_group():
     split = coco_like()
     plan = split.plan(128, window=2048)

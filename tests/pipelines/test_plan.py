@@ -232,6 +232,24 @@ def test_threads_that_ask_for_different_epochs_get_the_same_batches():
     assert all(np.array_equal(samples, expected[step]) for step, samples in asked)
 
 
+def test_threads_that_ask_for_one_epoch_wait_for_the_first_to_plan_it():
+    plan = simulated_split(100).plan(8)
+    planned, make, started = [], plan._make_order, threading.Barrier(4)
+
+    def make_slowly(epoch):
+        planned.append(epoch)
+        time.sleep(0.05)
+        return make(epoch)
+
+    plan._make_order = make_slowly
+    threads = [threading.Thread(target=lambda: (started.wait(), plan.batch(0))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert planned == [0]
+
+
 @pytest.mark.parametrize(("shuffle", "digest"), list(GOLDEN.items()))
 def test_golden_order(shuffle, digest):
     """A change here changes every training run."""

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from simulated_split import lanes_of, simulated_split
 
 from pipelines.epoch_samples import Part, epoch_samples
+from pipelines.plan import Plan
 
 MODES = [("image", 0), ("instance", 0), ("none", 0), ("image", 64), ("instance", 64)]
 WEIGHTS = [0.3, 1 / 3, math.sqrt(0.5), 1.0, 1.7, math.pi, 0.004]
@@ -183,3 +184,14 @@ def test_samples_of_an_epoch_are_sorted_by_split_pass_and_number():
     samples, passes = epoch_samples(parts, 1, backwards)
     assert samples.tolist() == [0, 1, 2, 3, 4, *range(10), 10, 11, 14, 15, 16]
     assert passes.tolist() == [1] * 5 + [2] * 10 + [0] * 2 + [1] * 3
+
+
+@pytest.mark.parametrize("window", [0, 1])
+def test_two_passes_over_two_images_are_four_images(window):
+    """Also where the same image, or neighbouring blocks, end one pass and begin the next."""
+    plan = Plan(np.array([0, 1]), 1, window=window, blocks=np.array([0, 1]), parts=[Part(2, 2.0)])
+    orders = [plan.order(epoch) for epoch in range(300)]
+    found = {tuple(zip(order.samples, order.passes - 2 * epoch, strict=True)) for epoch, order in enumerate(orders)}
+    assert len(found) == 24
+    alone = Plan(np.array([0, 0]), 1, window=window, blocks=np.array([0]), parts=[Part(2, 2.0)])
+    assert {int(alone.order(epoch).passes[0]) - 2 * epoch for epoch in range(30)} == {0, 1}
