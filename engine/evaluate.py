@@ -68,7 +68,7 @@ def evaluate_checkpoint(recipe: Recipe, checkpoint: Path | None, console: Consol
     label = "untrained network" if checkpoint is None else checkpoint.name
     with SampleProgress(console, f"evaluating {label}", len(samples)) as bar:
         predictions = predict_split(task, model, network, samples, fabric.device, bar.advance)
-    score = score_split(recipe, dataset, predictions)
+    score = score_split(recipe, dataset, predictions, left_out=len(samples) - len(predictions))
     return Evaluated(recipe, dataset, "untrained" if checkpoint is None else str(checkpoint), predictions, score)
 
 

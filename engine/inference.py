@@ -67,11 +67,19 @@ def predict_split(
     return Predictions.concatenate(parts)
 
 
-def score_split(recipe: Recipe, dataset: ShardedDataset, predictions: Predictions) -> Score:
-    """The split's official score. A note says if conversion refused a part of the split."""
+def score_split(recipe: Recipe, dataset: ShardedDataset, predictions: Predictions, left_out: int = 0) -> Score:
+    """The split's official score. Notes say if conversion refused a part of the split, or `left_out` boxes could not be
+    looked at."""
     score = evaluate(
         dataset.manifest.dataset, ground_truth(dataset), predictions, nms_threshold=recipe.evaluate.nms_threshold
     )
     refused = dataset.manifest.rejected
-    note = f"{refused} pictures or annotations of the split were refused at conversion: not the official score"
-    return replace(score, notes=[*score.notes, note]) if refused else score
+    notes = [
+        f"{count} {what}: not the official score"
+        for count, what in (
+            (refused, "pictures or annotations of the split were refused at conversion"),
+            (left_out, "boxes lie in pictures that could not be read or decoded"),
+        )
+        if count
+    ]
+    return replace(score, notes=[*score.notes, *notes])

@@ -192,7 +192,7 @@ class _Training:
                 predictions = predict_split(
                     self.task, self.learner.model, self.learner.network, samples, self.fabric.device, bar.advance
                 )
-            self.score = score_split(self.recipe, self.val, predictions)
+            self.score = score_split(self.recipe, self.val, predictions, len(samples) - len(predictions))
             for name, value in self.score.metrics.items():
                 self.board.add_scalar(f"val/{name}", value, self.step)
             self._say(f"  {self.score.primary} {self.score.value:.4g} on {self.val.folder.uri}")

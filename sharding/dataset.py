@@ -1,6 +1,8 @@
 """Opening a sharded split: the manifest, and the sidecars as numpy views over all shards."""
 
 import hashlib
+import mmap
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -143,6 +145,8 @@ def open_sidecar(folder: Folder, shard: ShardInfo, check_sha256: bool = True) ->
         found = "is missing" if size is None else f"has {size} bytes"
         raise BrokenShardError(f"{folder.location(shard.sidecar)} {found}, the manifest says {shard.sidecar_bytes}")
     content = folder.memory_map(shard.sidecar)
+    if folder.local is None:
+        content = _on_disk(content)
     if check_sha256 and hashlib.sha256(content).hexdigest() != shard.sidecar_sha256:
         raise BrokenShardError(
             f"{folder.location(shard.sidecar)} is not the manifest's by its sha256: damaged, or another shard's; "
@@ -157,6 +161,17 @@ def open_sidecar(folder: Folder, shard: ShardInfo, check_sha256: bool = True) ->
             f"{folder.location(shard.sidecar)} has {sidecar.num_rows} images, the manifest says {shard.images}"
         )
     return sidecar
+
+
+def _on_disk(content: pa.Buffer) -> pa.Buffer:
+    """The same bytes, mapped from a nameless temporary file: the labels of a large remote split need no memory."""
+    try:
+        with tempfile.TemporaryFile() as file:
+            file.write(content)
+            file.flush()
+            return pa.py_buffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    except (OSError, ValueError):  # no room there, or nothing to map
+        return content
 
 
 def _instances(sidecar: pa.RecordBatch) -> pa.StructArray:

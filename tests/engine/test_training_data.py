@@ -113,3 +113,13 @@ def test_a_checkpoint_keeps_the_window_that_it_began_with(tiny, console: Console
     assert load_checkpoint(result.last).loader["window"] == 2048
     result = train(tiny("train.epochs=2"), console)
     assert load_checkpoint(result.last).loader["window"] == 2048
+
+
+def test_evaluation_says_what_it_could_not_look_at(tiny, damaged: Path, console: Console, tmp_path: Path):
+    recipe = tiny(f"data.val={damaged}", "data.on_bad_sample=skip", "data.max_bad_share=0.5", "train.epochs=1")
+    result = train(recipe, console)
+    assert result.score is not None
+    assert any("boxes lie in pictures that could not be read or decoded" in note for note in result.score.notes)
+    clean = train(tiny(f"data.val={recipe.data.train}", f"run_dir={tmp_path / 'clean'}", "train.epochs=1"), console)
+    assert clean.score is not None
+    assert not any("could not be read" in note for note in clean.score.notes)

@@ -41,7 +41,7 @@ def run(uri: str, ending: str) -> tuple[int, str, str]:
     return process.returncode, output, errors
 
 
-@pytest.mark.parametrize(("ending", "status"), [("0", 0), ("3", 3), ("error", 1)])
+@pytest.mark.parametrize(("ending", "status"), [("3", 3), pytest.param("error", 1, marks=pytest.mark.slow)])
 def test_hanging_calls_do_not_hold_up_the_exit(object_store: ObjectStore, ending: str, status: int) -> None:
     object_store.put("folder/x.bin", bytes(1_000_000))
     object_store.proxy.script = on_every(1, Trickle(1000))

@@ -12,7 +12,7 @@ from object_store.store import ObjectStore
 from sharding.retry import RetryPolicy, StorageError
 from sharding.storage import Folder, open_folder
 
-QUICK = RetryPolicy(attempts=4, first_wait_s=0.01, longest_wait_s=0.05, timeout_s=0.4)
+QUICK = RetryPolicy(attempts=4, first_wait_s=0.01, longest_wait_s=0.05, timeout_s=0.3)
 BIG = bytes(range(256)) * 48_000  # 12 MB: two parts of an upload
 
 
@@ -56,7 +56,7 @@ def fill(store: ObjectStore) -> None:
     store.put("folder/sub/z.bin", b"z")
 
 
-@pytest.mark.parametrize("fault", [Status(503), Stall(5), Reset(0)], ids=str)
+@pytest.mark.parametrize("fault", [Status(503), Stall(5), pytest.param(Reset(0), marks=pytest.mark.slow)], ids=str)
 @pytest.mark.parametrize("name", CALLS)
 def test_some_faults_do_not_show(object_store: ObjectStore, tmp_path: Path, name: str, fault: Fault) -> None:
     fill(object_store)

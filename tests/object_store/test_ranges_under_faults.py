@@ -26,7 +26,7 @@ from object_store.store import ObjectStore
 from sharding.retry import RetryPolicy, StorageError
 from sharding.storage import RangeReader, open_folder
 
-QUICK = RetryPolicy(attempts=4, first_wait_s=0.01, longest_wait_s=0.05, timeout_s=0.4)
+QUICK = RetryPolicy(attempts=4, first_wait_s=0.01, longest_wait_s=0.05, timeout_s=0.3)
 CONTENT = random.Random(5).randbytes(3_000_000)
 PIECE = 512 << 10
 
@@ -55,9 +55,9 @@ def test_undisturbed_reading_costs_one_look_and_every_byte_once(object_store: Ob
 
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
 def test_a_fault_on_some_requests_does_not_show(object_store: ObjectStore, fault: Fault) -> None:
-    object_store.proxy.script = when(lambda request: request.number in (0, 1, 5), fault)
-    assert reader(object_store).read(1000, 2_000_000).to_pybytes() == CONTENT[1000:2_001_000]
-    assert object_store.proxy.faults[type(fault).__name__] == 3
+    object_store.proxy.script = when(lambda request: request.number in (0, 3), fault)
+    assert reader(object_store).read(1000, 1_000_000).to_pybytes() == CONTENT[1000:1_001_000]
+    assert object_store.proxy.faults[type(fault).__name__] == 2
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
@@ -78,7 +78,7 @@ def test_a_fault_on_every_request_is_an_error_in_bounded_time(object_store: Obje
         "Shorter": "fewer than the",
         "Status": f"HTTP status {getattr(fault, 'code', 0)}",
     }
-    words = expected.get(type(fault).__name__, "no result within 0.4 s|Operation too slow").lower()
+    words = expected.get(type(fault).__name__, "no result within 0.3 s|Operation too slow").lower()
     assert any(word in message.lower() for word in words.split("|")), message
     assert object_store.proxy.faults.total() >= 4
 
@@ -123,7 +123,7 @@ def test_the_same_seed_does_the_same_faults(object_store: ObjectStore) -> None:
         object_store.proxy.reset_counts()
         object_store.proxy.script = at_rate(0.3, [Reset(20_000), Status(503)], seed=1)
         ranges = reader(object_store, RetryPolicy(attempts=9, first_wait_s=0.01, longest_wait_s=0.02))
-        for offset in range(0, 2_000_000, 50_000):
+        for offset in range(0, 1_000_000, 50_000):
             ranges.read(offset, 50_000)
         counts.append(dict(object_store.proxy.faults))
     assert counts[0] == counts[1]

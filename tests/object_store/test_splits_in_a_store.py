@@ -25,7 +25,7 @@ from sharding.testing import MINI_SHARD_BYTES
 from sharding.verify import verify
 from sharding.webdataset_view import as_webdataset
 
-QUICK = RetryPolicy(attempts=6, first_wait_s=0.01, longest_wait_s=0.1, timeout_s=2.0)
+QUICK = RetryPolicy(attempts=6, first_wait_s=0.01, longest_wait_s=0.1, timeout_s=0.7)
 FAULTS = [Reset(5_000), CutOff(9_000), Shorter(1), Status(503), Stall(30)]
 Raw = Callable[[str], SyntheticFiles]
 Shards = Callable[[str], Path]
@@ -84,7 +84,7 @@ def test_conversion_through_faults_of_every_request(
     )
 
 
-@pytest.mark.parametrize("at_upload", [0, 3, 6])
+@pytest.mark.parametrize("at_upload", [0, pytest.param(3, marks=pytest.mark.slow), 7])
 def test_a_killed_conversion_shows_nothing_half_and_resumes(
     object_store: ObjectStore, mini_raw: Raw, mini_shards: Shards, at_upload: int
 ) -> None:
