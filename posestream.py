@@ -112,7 +112,11 @@ def inspect(
         str, typer.Option(help="Recipe whose crops and augmentation --sheet shows; a run's recipe.json serves too")
     ] = "",
     instance: Annotated[int | None, typer.Option(help="With --sheet: draw this instance as training saw it")] = None,
-    epoch: Annotated[int, typer.Option(min=0, help="With --instance: in which epoch, counted from 0")] = 0,
+    epoch: Annotated[int | None, typer.Option(min=0, help="With --instance: in which epoch, counted from 0")] = None,
+    pass_: Annotated[
+        int | None,
+        typer.Option("--pass", min=0, help="Instead of --epoch, with data.weights: passes over the split before it"),
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the training  [default: the recipe's]")] = None,
     settings: Overrides = None,
 ) -> None:
@@ -131,6 +135,8 @@ def inspect(
         raise typer.BadParameter(f"expected a .png or .jpg file, got {sheet}", param_hint="--sheet")
     if sheet is None and instance is not None:
         raise typer.BadParameter("needs --sheet FILE to draw to", param_hint="--instance")
+    if epoch is not None and pass_ is not None:
+        raise typer.BadParameter("give --epoch or --pass, not both", param_hint="--pass")
     dataset = open_dataset(uri)
     if instance is None:
         for table in statistics_tables(dataset, statistics(dataset)):
@@ -143,9 +149,19 @@ def inspect(
 
         name = recipe or _RECIPE_OF_SHEET[dataset.manifest.dataset]
         chosen = override(load_recipe(name), (settings or []) + ([] if seed is None else [f"train.seed={seed}"]))
-        picture = crop_sheet(chosen, dataset) if instance is None else replayed_crop(chosen, dataset, instance, epoch)
+        if instance is None:
+            picture, what = crop_sheet(chosen, dataset), "crops"
+        else:
+            if pass_ is None and any(weight != 1 for weight in chosen.data.weights or ()):
+                raise typer.BadParameter(
+                    f"the recipe goes {chosen.data.weights} times through its splits in an epoch; say in which pass",
+                    param_hint="--pass",
+                )
+            number = epoch if pass_ is None else pass_
+            picture = replayed_crop(chosen, dataset, instance, number or 0)
+            what = f"instance {instance} in {'epoch' if pass_ is None else 'pass'} {number or 0}"
         sheet.write_bytes(encode_picture(picture, sheet.suffix))
-        _say(f"{'crops' if instance is None else f'instance {instance} in epoch {epoch}'} of recipe {name}: {sheet}")
+        _say(f"{what} of recipe {name}: {sheet}")
 
 
 @app.command()

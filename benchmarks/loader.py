@@ -19,7 +19,8 @@ What is compared, in instances per second, crops of 256x192:
 
 The two ratios of --json are the loader's. `complete_to_classical` compares equal output; with the network on a GPU,
 normalising and heatmaps cost the host nothing. `cpu_us_per_instance` says where the loader's CPU time goes
-(benchmarks/loader_stages.py).
+(benchmarks/loader_stages.py), and `cpu_ratio_to_decode_once` compares CPU time, which other work on the machine changes
+less than rates.
 
 Pictures are synthetic people enlarged to 640 px, some 2.6 instances each, unless --data names a sharded split whose raw
 pictures lie in --images.
@@ -86,10 +87,12 @@ def run(arguments: argparse.Namespace, folder: Path) -> dict[str, object]:
     rates = take_turns(contenders(samples, images, arguments.batch, cores), arguments.rounds, arguments.seconds)
     per_picture = len(samples) / len(np.unique(samples.image_rows))
     rates["decode per instance"] = [value / per_picture for value in rates["decode once"]]
+    cpu_us = cpu_us_per_instance(samples, arguments.batch, cores, arguments.rounds)
     return {
         **ratios(rates),
+        "cpu_ratio_to_decode_once": round(cpu_us["decode once"] / cpu_us["loader"], 2),
         "instances_per_s": {name: [round(value) for value in values] for name, values in rates.items()},
-        "cpu_us_per_instance": cpu_us_per_instance(samples, arguments.batch, cores, arguments.rounds),
+        "cpu_us_per_instance": cpu_us,
         "data": {
             "pictures": dataset.num_images,
             "instances_per_picture": round(per_picture, 2),

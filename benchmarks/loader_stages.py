@@ -2,7 +2,7 @@
 
 CPU time of all threads does not depend on what else runs on the machine, and adds up. Reading, planning, cutting and
 decoding are run alone; the warp is the whole graph without the two before it. What remains of the loader's CPU time is
-its threads and queues.
+its threads and queues. Beside them: decoding each picture of these batches once and whole, and what `complete` adds.
 """
 
 import itertools
@@ -32,7 +32,8 @@ def cpu_us_per_instance(samples: TopDownSamples, batch_size: int, threads: int, 
     reader, finish = PictureReader(samples.dataset), Finisher(samples.dataset.skeleton)
     batches = itertools.chain.from_iterable(itertools.repeat(loader))
     graph, decoder = _graph(inputs, batch_size, threads), _decoder(pieces, batch_size, threads)
-    whole = [next(batches) for _ in range(_BATCHES)]
+    whole_decoder = _decoder([cut_into_pieces(one, CROP, whole=True) for one in inputs], batch_size, threads)
+    finished = [next(batches) for _ in range(_BATCHES)]
     stages: dict[str, Callable[[int], object]] = {
         "read": lambda k: reader.encoded(prepared[k].share.image_rows),
         "prepare": lambda k: loader.prepare(k),
@@ -40,8 +41,9 @@ def cpu_us_per_instance(samples: TopDownSamples, batch_size: int, threads: int, 
         "decode": lambda k: decoder(),
         "graph": lambda k: graph(),
         "loader": lambda k: next(batches),
-        "normalise": lambda k: finish.floats(whole[k]),
-        "heatmaps": lambda k: finish.heatmaps(whole[k]),
+        "decode once": lambda k: whole_decoder(),
+        "normalise": lambda k: finish.floats(finished[k]),
+        "heatmaps": lambda k: finish.heatmaps(finished[k]),
     }
     taken = {name: min(_cpu_us(stage, batch_size) for _ in range(rounds)) for name, stage in stages.items()}
     loader.close()
@@ -58,7 +60,8 @@ def _apart(taken: dict[str, float]) -> dict[str, float]:
         "fan out and warp": taken["graph"] - taken["decode"] - taken["regions"],
     }
     rest = taken["loader"] - sum(parts.values())
-    return {**parts, "rest": rest, **{name: taken[name] for name in ("loader", "normalise", "heatmaps")}}
+    others = ("loader", "decode once", "normalise", "heatmaps")
+    return {**parts, "rest": rest, **{name: taken[name] for name in others}}
 
 
 def _cpu_us(stage: Callable[[int], object], batch_size: int) -> float:

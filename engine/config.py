@@ -71,7 +71,7 @@ class StorageConfig(_Frozen):
     """
 
     cache: str | None = None
-    cache_gb: PositiveFloat = 100.0
+    cache_gb: float = Field(default=100.0, ge=0.01)
     connections: PositiveInt = 8
     ahead_mb: PositiveInt = 512
     attempts: PositiveInt = 6

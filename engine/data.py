@@ -4,14 +4,13 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from sharding.retry import RetryPolicy
-
 from engine.config import ConfigError, Recipe, StorageConfig
 from pipelines.mixed_samples import MixedSamples
 from pipelines.samples import PersonSamples, TopDownSamples, annotated_samples
 from pipelines.settings import ReadSettings
 from pose.skeletons import SKELETONS, Skeleton
 from sharding.dataset import ShardedDataset, open_dataset
+from sharding.retry import RetryPolicy
 
 
 def open_split(uri: str, storage: StorageConfig) -> ShardedDataset:
@@ -20,6 +19,9 @@ def open_split(uri: str, storage: StorageConfig) -> ShardedDataset:
 
 
 def read_settings(storage: StorageConfig) -> ReadSettings:
+    """Raises ConfigError for a cache that is no local folder."""
+    if storage.cache is not None and "://" in storage.cache:
+        raise ConfigError(f"storage.cache={storage.cache}: the cache is a folder on a local disk, not a URI")
     return ReadSettings(
         cache=None if storage.cache is None else Path(storage.cache).expanduser(),
         cache_bytes=round(storage.cache_gb * 1e9),
@@ -35,7 +37,12 @@ def open_training_splits(recipe: Recipe) -> list[ShardedDataset]:
     uris = [recipe.data.train] if isinstance(recipe.data.train, str) else recipe.data.train
     if not uris:
         raise ConfigError("data.train is empty; give at least one split")
-    return [open_split(uri, recipe.storage) for uri in uris]
+    if len(uris) == 1 and ("," in uris[0] or uris[0].startswith("[")) and not Path(uris[0]).exists():
+        raise ConfigError(f'data.train={uris[0]}: several splits are given as JSON: \'data.train=["a", "b"]\'')
+    datasets = [open_split(uri, recipe.storage) for uri in uris]
+    if len({dataset.manifest.digest() for dataset in datasets}) < len(datasets):
+        raise ConfigError(f"data.train={list(uris)} names a split twice; data.weights says how often one comes")
+    return datasets
 
 
 def training_skeleton(recipe: Recipe, datasets: Sequence[ShardedDataset]) -> Skeleton:

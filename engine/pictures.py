@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from engine.config import ConfigError, Recipe
-from engine.data import training_persons
+from engine.data import open_split, training_persons
 from engine.topdown import TopDownTask
 from evaluation.predictions import Predictions
 from pipelines.reader import PictureReader
@@ -28,11 +28,13 @@ def crop_sheet(recipe: Recipe, dataset: ShardedDataset, count: int = 24, columns
     )
 
 
-def replayed_crop(recipe: Recipe, dataset: ShardedDataset, instance_id: int, epoch: int) -> Picture:
-    """The crop that training saw of an instance in an epoch, its exact pixels on the left, with skeleton on the right.
+def replayed_crop(recipe: Recipe, dataset: ShardedDataset, instance_id: int, pass_number: int) -> Picture:
+    """The crop that training saw of an instance, its exact pixels on the left, with skeleton on the right.
 
+    Args:
+        pass_number: how often training had gone through the split before; the epoch, if it does so once in each.
     Raises:
-        ConfigError: training never sees such an instance.
+        ConfigError: training never sees such an instance. BrokenShardError: its picture cannot be used.
     """
     loader = _host_loader(recipe, dataset, count=1)
     sample = loader.samples.find(instance_id)
@@ -41,13 +43,16 @@ def replayed_crop(recipe: Recipe, dataset: ShardedDataset, instance_id: int, epo
             f"training never sees an instance {instance_id} of {dataset.folder.uri}: there is none, or it has no "
             "labelled keypoints, or no box with an area, or is a crowd"
         )
-    batch = loader.replay(sample, epoch)
+    batch = loader.replay(sample, pass_number)
     return np.concatenate([_pixels(batch, 0), _drawn(batch, 0, loader.samples.skeleton)], axis=1)
 
 
 def _host_loader(recipe: Recipe, dataset: ShardedDataset, count: int) -> TopDownLoader:
-    """The recipe's training loader with batches of `count`."""
-    train, data = {"batch_size": count}, {"weights": None}
+    """The recipe's training loader, over one of its splits or another one, with batches of `count`."""
+    # The keypoints trained are those of the first split; half-body crops depend on them.
+    first = recipe.data.train[0] if isinstance(recipe.data.train, tuple) and recipe.data.train else None
+    skeleton = recipe.data.skeleton or (open_split(first, recipe.storage).skeleton.name if first else None)
+    train, data = {"batch_size": count}, {"weights": None, "skeleton": skeleton}
     sized = recipe.model_copy(
         update={"train": recipe.train.model_copy(update=train), "data": recipe.data.model_copy(update=data)}
     )

@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -23,9 +24,16 @@ def lock_run(run_dir: Path) -> TextIO:
 
 
 def write_bad_samples(run_dir: Path, bad: BadSamples) -> Path:
-    """A line for each picture that could not be used since the run was started or resumed."""
-    rows = ({"picture": picture, "reason": reason} for picture, reason in bad.reasons.items())
-    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    """Add a line for each picture that could not be used, if it has none yet; without any there is no file."""
     path = run_dir / BAD_SAMPLES
-    path.write_text(text, encoding="utf-8", errors="backslashreplace")
+    listed = set()
+    if path.exists():
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            with suppress(ValueError, KeyError, TypeError):  # a kill may have torn the last line
+                listed.add(json.loads(line)["picture"])
+    new = [(picture, reason) for picture, reason in dict(bad.reasons).items() if picture not in listed]
+    if new:
+        with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
+            for picture, reason in new:
+                file.write(json.dumps({"picture": picture, "reason": reason}, ensure_ascii=False) + "\n")
     return path

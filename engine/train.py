@@ -77,6 +77,7 @@ class _Training:
         if self.val is not None:
             require_evaluator(self.val.manifest.dataset)  # not after the first epoch
         self._val_digest = None if self.val is None else self.val.manifest.digest()
+        samples = training_persons(recipe, datasets)
         self.run_dir.mkdir(parents=True, exist_ok=True)
         self._lock = lock_run(self.run_dir)
         self.task = TopDownTask(recipe, self.skeleton)
@@ -85,7 +86,7 @@ class _Training:
         if recipe.train.channels_last:
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.loader: TopDownLoader = self.task.training_loader(
-            training_persons(recipe, datasets), self.fabric.device, self.fabric.global_rank, self.fabric.world_size
+            samples, self.fabric.device, self.fabric.global_rank, self.fabric.world_size
         )
         self.learner = Learner(recipe, self.task, network, self.fabric, len(self.loader))
         self.validated_epochs = 0
@@ -118,6 +119,7 @@ class _Training:
 
     def close(self) -> None:
         self.loader.close()
+        write_bad_samples(self.run_dir, self.loader.bad_samples)
         self.board.close()
         self._lock.close()
 
@@ -156,14 +158,21 @@ class _Training:
 
     def _report_speed(self) -> None:
         """Say which of loader and network is the limit; measured alone, once everything is saved."""
-        seconds = self.recipe.train.verdict_seconds
-        if seconds and self._pace.samples:
-            self.learner.model.train()
+        seconds, state = self.recipe.train.verdict_seconds, self.loader.state_dict()
+        if not seconds or not self._pace.samples:
+            return
+        self.learner.model.train()
+        try:
             verdict = judge(self._pace, self.loader, self.learner, self.fabric.device, seconds)
-            verdict.write(self.run_dir)
-            for name, value in asdict(verdict).items():
-                self.board.add_scalar(f"verdict/{name}", value, self.step)
-            self._say(verdict.line())
+        except (UserError, OSError) as error:
+            self._say(f"what limits the speed could not be measured: {error}")
+            return
+        finally:
+            self.loader.load_state_dict(state)
+        verdict.write(self.run_dir)
+        for name, value in asdict(verdict).items():
+            self.board.add_scalar(f"verdict/{name}", value, self.step)
+        self._say(verdict.line())
 
     def _say(self, text: str) -> None:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
@@ -238,6 +247,7 @@ class _Training:
             num_keypoints=self.skeleton.num_keypoints,
         )
         save_checkpoint(checkpoint, self.run_dir / name)
+        write_bad_samples(self.run_dir, self.loader.bad_samples)
         self._saved_step = self.step
 
 

@@ -1,5 +1,6 @@
 """What limits a training's speed: the loader or the network, each measured alone at the end of the run."""
 
+import itertools
 import json
 import time
 from collections.abc import Iterator
@@ -48,6 +49,7 @@ class Verdict:
 def judge(pace: Pace, loader: BatchLoader[Any], learner: Learner, device: torch.device, seconds: float) -> Verdict:
     """Measure loader and network alone, for `seconds` each. Moves the loader on and changes the network's weights."""
     batch = next(iter(loader))
+    loader.close()  # what was fetched ahead while the network worked does not count
     return Verdict(
         achieved=pace.rate,
         loader_alone=_loader_rate(loader, seconds),
@@ -59,8 +61,7 @@ def judge(pace: Pace, loader: BatchLoader[Any], learner: Learner, device: torch.
 def _loader_rate(loader: BatchLoader[Any], seconds: float) -> float:
     """Valid samples per second of a loader that nobody else keeps busy. Closes it."""
     batches = _endless(loader)
-    for _ in range(3 * loader.settings.prefetch):  # made ahead, while the network still worked
-        next(batches)
+    next(batches)  # threads and graph are up
     count, started = 0, time.perf_counter()
     while time.perf_counter() - started < seconds:
         count += int(next(batches).valid.sum())
@@ -72,8 +73,10 @@ def _loader_rate(loader: BatchLoader[Any], seconds: float) -> float:
 def _network_rate(learner: Learner, batch: Any, step: int, device: torch.device, seconds: float) -> float:
     """Valid samples per second of training on one batch again and again."""
 
+    steps = itertools.count()
+
     def learn() -> None:
-        learner.learn(batch, step)
+        learner.learn(batch, step + next(steps))  # steps go on, so that one in `accumulate` is the optimiser's
         if device.type == "cuda":
             torch.cuda.synchronize(device)
 

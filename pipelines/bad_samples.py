@@ -29,6 +29,7 @@ class BadSamples:
         self._raises = on_bad_sample == "raise"
         self._total, self._max_share = total, max_share
         self._reasons: dict[str, str] = {}
+        self._undecodable: dict[int, BrokenPicture] = {}
         self._samples: set[int] = set()
         self._lock = threading.Lock()
 
@@ -41,6 +42,14 @@ class BadSamples:
     def count(self) -> int:
         """Samples in them, each counted once."""
         return len(self._samples)
+
+    def undecodable(self, image_row: int) -> BrokenPicture | None:
+        """What is known of a picture that the graph failed on before."""
+        return self._undecodable.get(image_row)
+
+    def remember_undecodable(self, image_row: int, picture: BrokenPicture) -> None:
+        """The graph need not fail on it again."""
+        self._undecodable[image_row] = picture
 
     def leave_out(self, picture: BrokenPicture, samples: NDArray[np.int64]) -> None:
         """Note the samples of a picture that cannot be used.
@@ -58,6 +67,7 @@ class BadSamples:
             self._samples.update(samples.tolist())
             if self.count > self._max_share * self._total:
                 raise TooManyBadSamplesError(
-                    f"{self.count} of {self._total} samples lie in pictures that cannot be used, more than the share "
-                    f"of {self._max_share:g} that max_bad_share allows; the last: {picture.location}: {picture.reason}"
+                    f"{self.count} of {self._total} samples lie in pictures that cannot be used, more than "
+                    f"data.max_bad_share={self._max_share:g} allows; mend the split, or raise it. The last: "
+                    f"{picture.location}: {picture.reason}"
                 )

@@ -5,11 +5,10 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from pipelines.pictures import BrokenPicture, Encoded, PictureIndex, Place
-from pipelines.reader import ReadAt, Tars, is_intact
+from pipelines.reader import Tar, Tars
 from sharding.block_cache import BlockCache
 
 _LARGEST_GAP = 16 << 10  # bytes read for nothing, when that is cheaper than another request
-_CRC_ATTEMPTS = 3
 
 Wanted = tuple[int, Place]
 """Image row and where its bytes are."""
@@ -36,30 +35,28 @@ class BlockFetcher:
             StorageError: object storage could not be read; the message names URI, attempts and cause.
         """
         shard = wanted[0][1].shard
-        problem, size, read = self._tars.get(shard)
-        pictures: dict[int, Encoded | BrokenPicture] = {}
-        usable = []
-        for row, place in wanted:
-            if problem is not None and (not self._tolerant or place.offset + place.size > size):
-                pictures[row] = self._index.broken(row, problem)
-            else:
-                usable.append((row, place))
+        tar = self._tars.get(shard)
+        usable = [(row, place) for row, place in wanted if tar.can_hold(place, self._tolerant)]
+        pictures: dict[int, Encoded | BrokenPicture] = {
+            row: self._index.broken(row, f"cannot be read: {tar.problem}")
+            for row, place in wanted
+            if not tar.can_hold(place, self._tolerant)
+        }
         is_local = self._index.shard(shard)[0].local is not None
-        cached = self._cache is not None and not is_local and problem is None and usable
-        for row, data in self._cached(usable, read) if cached else _in_ranges(usable, read):
+        cached = self._cache is not None and not is_local and tar.problem is None and usable
+        for row, data in self._cached(usable, tar) if cached else _in_ranges(usable, tar):
             pictures[row] = self._index.mismatch(row) if data is None else np.frombuffer(data, dtype=np.uint8)
         return pictures
 
-    def _cached(self, wanted: Sequence[Wanted], read: ReadAt) -> Iterator[tuple[int, bytes | None]]:
+    def _cached(self, wanted: Sequence[Wanted], tar: Tar) -> Iterator[tuple[int, bytes | None]]:
         assert self._cache is not None
-        shard = wanted[0][1].shard
         block = self._whole_block(wanted)
         begin, end = block[0][1].offset, block[-1][1].offset + block[-1][1].size
-        key = f"{self._index.shard(shard)[1].tar_sha256}-{begin:012d}"
-        data = self._cache.get(key, lambda: self._intact_block(block, begin, end, read))
+        key = f"{self._index.shard(wanted[0][1].shard)[1].tar_sha256}-{begin:012d}"
+        data = self._cache.get(key, lambda: _intact_block(block, begin, end, tar))
         for row, place in wanted:
             picture = data[place.offset - begin : place.offset - begin + place.size]
-            intact = _intact(picture, place, read)
+            intact = tar.intact(place, picture)
             if intact is not None and intact is not picture:  # it was the cache that had it wrong
                 self._cache.drop(key)
             yield row, intact
@@ -68,31 +65,24 @@ class BlockFetcher:
         rows = self._index.rows_of_block(wanted[0][0])
         return list(zip(rows.tolist(), self._index.places(rows), strict=True))
 
-    def _intact_block(self, block: Sequence[Wanted], begin: int, end: int, read: ReadAt) -> bytes:
-        """The block's bytes, with pictures that came wrong over the network fetched again."""
-        data = bytearray(read(begin, end - begin))
-        for _, place in block:
-            here = slice(place.offset - begin, place.offset - begin + place.size)
-            data[here] = _intact(bytes(data[here]), place, read) or data[here]
-        return bytes(data)
+
+def _intact_block(block: Sequence[Wanted], begin: int, end: int, tar: Tar) -> bytes:
+    """The block's bytes, with pictures that came wrong over the network fetched again."""
+    data = bytearray(tar.read(begin, end - begin))
+    for _, place in block:
+        here = slice(place.offset - begin, place.offset - begin + place.size)
+        picture = bytes(data[here])
+        data[here] = tar.intact(place, picture) or picture
+    return bytes(data)
 
 
-def _in_ranges(wanted: Sequence[Wanted], read: ReadAt) -> Iterator[tuple[int, bytes | None]]:
+def _in_ranges(wanted: Sequence[Wanted], tar: Tar) -> Iterator[tuple[int, bytes | None]]:
     for group in _neighbours(wanted):
         begin, end = group[0][1].offset, group[-1][1].offset + group[-1][1].size
-        data = memoryview(read(begin, end - begin))
+        data = memoryview(tar.read(begin, end - begin))
         for row, place in group:
             # Copied: a view would keep the whole range in memory until its last picture was used.
-            yield row, _intact(bytes(data[place.offset - begin : place.offset - begin + place.size]), place, read)
-
-
-def _intact(data: bytes, place: Place, read: ReadAt) -> bytes | None:
-    """A picture's bytes, fetched again if they came wrong; None if they are wrong where they lie."""
-    for _ in range(_CRC_ATTEMPTS - 1):
-        if is_intact(data, place):
-            return data
-        data = bytes(read(place.offset, place.size))
-    return data if is_intact(data, place) else None
+            yield row, tar.intact(place, bytes(data[place.offset - begin : place.offset - begin + place.size]))
 
 
 def _neighbours(wanted: Iterable[Wanted]) -> Iterator[list[Wanted]]:

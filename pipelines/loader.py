@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Generic
 
 import numpy as np
@@ -54,9 +55,9 @@ class BatchLoader(Generic[Batch]):
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Go on where another loader of the same data and settings was, whatever its number of ranks.
 
-        A state that names no window keeps this loader's own.
+        A state that names no window is from a loader that shuffled whole epochs.
         """
-        window = int(state.get("window", self.plan.window))
+        window = int(state.get("window", 0))
         if window != self.plan.window:
             self.close()
             self._plan_with(window)
@@ -73,13 +74,22 @@ class BatchLoader(Generic[Batch]):
         return self._preparation.prepare(step, self._preparation.reader())
 
     def replay(self, sample: int, pass_number: int) -> Batch:
-        """One sample, in every row, as training saw it in that pass over its split; bit for bit on the same backend."""
+        """One sample, in every row, as training saw it in that pass over its split; bit for bit on the same backend.
+
+        Raises:
+            BrokenShardError: its picture is damaged or cannot be decoded.
+        """
         size = self.settings.batch_size // self.settings.world_size
-        preparation = self._preparation
-        prepared = preparation.prepare_samples(
-            np.full(size, sample), np.full(size, pass_number), self.step, preparation.reader()
-        )
-        return prepared.batch.complete(run_once(prepared.graph_input, self._build_lone_graph))
+        strict = Preparation(self.maker, self.settings, self.plan, BadSamples("raise", 1, 0))
+        prepared = strict.prepare_samples(np.full(size, sample), np.full(size, pass_number), self.step, strict.reader())
+        try:
+            outputs = run_once(prepared.graph_input, self._build_lone_graph)
+        except RuntimeError:
+            for number, reason in undecodable(prepared.graph_input, self._build_lone_graph).items():
+                row = int(prepared.share.image_rows[number])
+                raise self.maker.index.broken(row, f"cannot be decoded: {reason}").error() from None
+            raise
+        return prepared.batch.complete(outputs)
 
     def _plan_with(self, window: int) -> None:
         maker, settings = self.maker, self.settings
@@ -97,10 +107,10 @@ class BatchLoader(Generic[Batch]):
     def _next(self) -> Batch:
         stream = self._stream_at(self.step)
         try:
-            try:
-                outputs, batch = stream.next()
-            except GraphFailure as failure:
-                outputs, batch = self._repaired(failure)
+            outputs, batch = stream.next()
+        except GraphFailure as failure:
+            self.close()  # whether DALI can go on is not known; the next batch comes from a new graph
+            outputs, batch = self._repaired(failure)
         except BaseException:
             self.close()  # pictures and labels in flight no longer belong together; the next attempt starts afresh
             raise
@@ -109,16 +119,22 @@ class BatchLoader(Generic[Batch]):
     def _repaired(self, failure: GraphFailure) -> tuple[object, Batch]:
         """The batch that the graph failed on, without the pictures that it cannot decode."""
         prepared: Prepared[Batch] = failure.prepared
-        reasons = undecodable(prepared.graph_input, self._build_lone_graph)
-        if not reasons:
-            raise RuntimeError(
-                f"step {self.step}: the graph failed on a batch, though it can decode every picture of it: {failure}"
-            ) from failure.cause
-        share = prepared.share
+        with suppress(RuntimeError):
+            return run_once(prepared.graph_input, self._build_lone_graph), prepared.batch
+        everything = range(len(prepared.graph_input.pictures))
+        try:
+            run_once(without(prepared.graph_input, everything), self._build_lone_graph)
+        except RuntimeError as error:  # it is not about pictures
+            raise RuntimeError(f"step {self.step}: the graph fails: {failure}") from error
+        return self._without_undecodable(prepared)
+
+    def _without_undecodable(self, prepared: Prepared[Batch]) -> tuple[object, Batch]:
+        share, reasons = prepared.share, undecodable(prepared.graph_input, self._build_lone_graph)
         for number, reason in reasons.items():
-            samples = share.samples[share.valid & (share.picture_of_sample == number)]
-            picture = self.maker.index.broken(int(share.image_rows[number]), f"cannot be decoded: {reason}")
-            self.bad_samples.leave_out(picture, samples)
+            row = int(share.image_rows[number])
+            picture = self.maker.index.broken(row, f"cannot be decoded: {reason}")
+            self.bad_samples.leave_out(picture, share.samples[share.valid & (share.picture_of_sample == number)])
+            self.bad_samples.remember_undecodable(row, picture)
         batch = prepared.batch.without(np.isin(share.picture_of_sample, list(reasons)))
         return run_once(without(prepared.graph_input, reasons), self._build_lone_graph), batch
 

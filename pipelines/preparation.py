@@ -102,6 +102,8 @@ class Preparation(Generic[Batch]):
         rows, picture_of_sample = np.unique(self.maker.image_rows[samples], return_inverse=True)
         # A rank that has nothing but filling reads nothing.
         found = source.read(step, rows) if valid.any() else [PLACEHOLDER] * len(rows)
+        known = self.bad_samples.undecodable
+        found = [known(row) or picture for row, picture in zip(rows.tolist(), found, strict=True)]
         absent = np.array([picture is PLACEHOLDER or isinstance(picture, BrokenPicture) for picture in found])
         for number, picture in enumerate(found):
             if isinstance(picture, BrokenPicture):

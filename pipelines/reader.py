@@ -5,7 +5,7 @@ import threading
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from pipelines.pictures import BrokenPicture, Encoded, PictureIndex, Place
 from sharding.dataset import ShardedDataset
 
 _OPEN_TARS = 64
+_CRC_ATTEMPTS = 2  # more than the first; a network may have had them wrong
 
 ReadAt = Callable[[int, int], Any]
 """offset, count → that many bytes."""
@@ -28,42 +29,64 @@ class PictureSource(Protocol):
 
 
 class Tars:
-    """The tars of an index, opened when they are wanted; the least recently used ones are closed."""
+    """The tars of an index, opened when they are wanted. Of local ones the least recently used are closed."""
 
     def __init__(self, index: PictureIndex) -> None:
         self._index = index
-        self._open: OrderedDict[int, tuple[int | None, ReadAt]] = OrderedDict()
+        self._local: OrderedDict[int, Tar] = OrderedDict()
+        self._remote: dict[int, Tar] = {}
         self._lock = threading.Lock()
 
-    def get(self, shard: int) -> tuple[str | None, int, ReadAt]:
-        """What is wrong with a tar as a whole, its bytes, and how to read them."""
+    def get(self, shard: int) -> "Tar":
         with self._lock:
-            if shard not in self._open:
-                self._open[shard] = self._open_tar(shard)
-                while len(self._open) > _OPEN_TARS:
-                    self._open.popitem(last=False)
-            self._open.move_to_end(shard)
-            size, read = self._open[shard]
-        expected = self._index.shard(shard)[1].tar_bytes
-        if size == expected:
-            return None, size, read
-        found = "is missing" if size is None else f"has {size} bytes"
-        return (
-            f"cannot be read: the shard {found}, the manifest says {expected}; restore it, or convert again",
-            size or 0,
-            read,
-        )
+            known = self._remote.get(shard) or self._local.get(shard)
+            if shard in self._local:
+                self._local.move_to_end(shard)
+        return known or self._open(shard)
 
-    def _open_tar(self, shard: int) -> tuple[int | None, ReadAt]:
+    def _open(self, shard: int) -> "Tar":
+        """Not under the lock: asking a store takes a while, and two threads that ask the same do no harm."""
         folder, info = self._index.shard(shard)
         size = folder.size(info.tar)
+        if size == info.tar_bytes:
+            problem = None
+        else:
+            found = "is missing" if size is None else f"has {size} bytes"
+            problem = f"the shard {found}, the manifest says {info.tar_bytes}; restore it, or convert again"
         if size is None:
-            return None, _nothing
+            return Tar(problem, 0, _nothing)
         if folder.local is None:
-            return size, folder.ranges(info.tar, size).read
+            tar = Tar(problem, size, folder.ranges(info.tar, size).read)
+            with self._lock:
+                return self._remote.setdefault(shard, tar)
         # Not mapped: a tar that is cut off while a training reads it would end the process.
         file = (folder.local / info.tar).open("rb", buffering=0)
-        return size, lambda offset, count: os.pread(file.fileno(), count, offset)
+        tar = Tar(problem, size, lambda offset, count: os.pread(file.fileno(), count, offset))
+        with self._lock:
+            self._local[shard] = tar
+            while len(self._local) > _OPEN_TARS:
+                self._local.popitem(last=False)
+        return tar
+
+
+class Tar(NamedTuple):
+    """What is wrong with a tar as a whole, its bytes, and how to read them."""
+
+    problem: str | None
+    size: int
+    read: ReadAt
+
+    def can_hold(self, place: Place, tolerant: bool) -> bool:
+        """Whether a picture may be read from it; `tolerant` of a tar that is cut off behind the picture."""
+        return self.problem is None or (tolerant and place.offset + place.size <= self.size)
+
+    def intact(self, place: Place, data: Any = None) -> bytes | None:
+        """A picture's bytes, `data` if they are right, read again if not; None if they are wrong where they lie."""
+        for _ in range(_CRC_ATTEMPTS):
+            if data is not None and len(data) == place.size and zlib.crc32(data) == place.crc32:
+                return data
+            data = self.read(place.offset, place.size)
+        return data if len(data) == place.size and zlib.crc32(data) == place.crc32 else None
 
 
 class PictureReader:
@@ -101,17 +124,11 @@ class PictureReader:
         """Nothing is going on in between."""
 
     def _read_one(self, row: int, place: Place) -> Encoded | BrokenPicture:
-        problem, size, read = self._tars.get(place.shard)
-        if problem is not None and (not self._tolerant or place.offset + place.size > size):
-            return self.index.broken(row, problem)
-        data = read(place.offset, place.size)
-        if not is_intact(data, place):
-            return self.index.mismatch(row)
-        return np.frombuffer(data, dtype=np.uint8)
-
-
-def is_intact(data: Any, place: Place) -> bool:
-    return len(data) == place.size and zlib.crc32(data) == place.crc32
+        tar = self._tars.get(place.shard)
+        if not tar.can_hold(place, self._tolerant):
+            return self.index.broken(row, f"cannot be read: {tar.problem}")
+        data = tar.intact(place)
+        return self.index.mismatch(row) if data is None else np.frombuffer(data, dtype=np.uint8)
 
 
 def _nothing(offset: int, count: int) -> bytes:

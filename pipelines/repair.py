@@ -1,7 +1,7 @@
 """A batch that the graph failed on: find the pictures that it cannot decode, and make the batch without them.
 
-A graph raises for a whole batch. Pictures are tried one by one, in a second graph that works on one batch at a time, so
-nothing depends on what DALI's message looks like.
+A graph raises for a whole batch. Pictures are tried one by one, in graphs that work on one batch at a time, so nothing
+depends on what DALI's message looks like.
 """
 
 from collections.abc import Callable, Collection, Iterator
@@ -24,8 +24,14 @@ def undecodable(graph_input: GraphInput, build_graph: BuildGraph) -> dict[int, s
         try:
             run_once(without(graph_input, [other for other in everything if other != number]), build_graph)
         except RuntimeError as error:
-            reasons[number] = str(error).strip().splitlines()[0]
+            reasons[number] = _cause(str(error))
     return reasons
+
+
+def _cause(message: str) -> str:
+    """The line of DALI's message that says what went wrong, if it is where it usually is."""
+    lines = (message.partition("encountered:")[2] or message).strip().splitlines()
+    return lines[0].strip() if lines else "no reason given"
 
 
 def without(graph_input: GraphInput, bad: Collection[int]) -> GraphInput:

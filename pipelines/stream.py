@@ -5,6 +5,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -25,7 +26,7 @@ class Prepared(Generic[Batch]):
 
 
 class GraphFailure(Exception):  # noqa: N818 - it never leaves the package
-    """The graph could not make a batch; those behind it are not affected."""
+    """The graph could not make a batch. Whether it can go on afterwards is not known."""
 
     def __init__(self, prepared: Prepared[Any], cause: RuntimeError) -> None:
         super().__init__(str(cause))
@@ -59,7 +60,11 @@ class Stream(Generic[Batch]):
         self._feed: _Feed[Batch] = _Feed(prefetch)
         # Before anything starts: a graph that cannot be built must not leave threads behind.
         self._graph = build_graph(self._feed.next_input)
-        pictures = open_pictures(step)
+        try:
+            pictures = open_pictures(step)
+        except BaseException:
+            self._graph.close()
+            raise
         closed = threading.Event()
         thread = threading.Thread(
             target=_read_ahead,
@@ -74,7 +79,7 @@ class Stream(Generic[Batch]):
     def next(self) -> tuple[Any, Batch]:
         """What the graph made of the next batch, and the batch.
 
-        Raises what failed, after everything before it was handed out; a GraphFailure concerns one batch only.
+        Raises what failed, after everything before it was handed out; a GraphFailure holds the batch concerned.
         """
         try:
             outputs = self._graph.run()
@@ -84,7 +89,6 @@ class Stream(Generic[Batch]):
         except RuntimeError as error:  # DALI's own
             if not self._feed.in_flight:
                 raise
-            self.step += 1
             raise GraphFailure(self._feed.in_flight.popleft(), error) from error
         self.step += 1
         return outputs, self._feed.in_flight.popleft().batch
@@ -120,11 +124,19 @@ def _read_ahead(
 ) -> None:
     try:
         while not closed.is_set() and (stop is None or step < stop):
-            ready.put(make(step, pictures))
+            _put(ready, make(step, pictures), closed)
             step += 1
-        ready.put(None)
+        _put(ready, None, closed)
     except Exception as error:  # noqa: BLE001 - it is raised again in the consumer's thread
-        ready.put(error)
+        _put(ready, error, closed)
+
+
+def _put(ready: queue.Queue, item: object, closed: threading.Event) -> None:
+    """Wait for room, but not for ever: a stream may be closed from the reader's own thread."""
+    while not closed.is_set():
+        with suppress(queue.Full):
+            ready.put(item, timeout=0.5)
+            return
 
 
 def _end(
@@ -137,10 +149,14 @@ def _end(
     """End the thread, which may be waiting for a picture or for room in the queue, and free the graph."""
     closed.set()
     pictures.close()
+    if threading.current_thread() is thread:  # the collector ran in it
+        return
     while thread.is_alive():
         try:
             ready.get(timeout=0.05)
         except queue.Empty:
             continue
     thread.join()
+    with suppress(queue.Full):  # for a consumer that waits in another thread
+        ready.put_nowait(RuntimeError("the loader was closed"))
     graph.close()

@@ -20,6 +20,7 @@ from engine.checkpoint import CheckpointError, load_checkpoint
 from engine.config import Recipe
 from engine.topdown import TopDownTask
 from engine.train import train
+from evaluation.predictions import Predictions
 from evaluation.score import Score
 from models import HeatmapNetwork
 from sharding.dataset import ShardedDataset
@@ -42,7 +43,7 @@ def assert_same_state(one: Path, other: Path) -> None:
 def scripted_scores(monkeypatch: pytest.MonkeyPatch, values: list[float]) -> list[float]:
     """Validation answers these values, one after another; returns what is left of them."""
     left = list(values)
-    monkeypatch.setattr(training, "predict_split", lambda *arguments: None)
+    monkeypatch.setattr(training, "predict_split", lambda *arguments: Predictions.empty(17))
     monkeypatch.setattr(
         training, "score_split", lambda *arguments: Score({"AP": (v := left.pop(0)), "AR": v / 2}, "AP", [], [])
     )

@@ -48,11 +48,24 @@ def test_weights_change_how_often_a_split_comes(tiny, mini_shards, console: Cons
         (["data.weights=[1,2]"], "data.weights has 2 entries, data.train has 1 splits"),
         (["data.skeleton=smpl"], "data.skeleton=smpl: unknown; known: coco_17"),
         (["data.train=[]"], "data.train is empty"),
+        (["data.train=a,b"], r"several splits are given as JSON: 'data.train=\["),
+        (["storage.cache=s3://bucket/cache"], "the cache is a folder on a local disk"),
     ],
 )
 def test_impossible_mixtures_are_refused(tiny, console: Console, settings, message):
     with pytest.raises(ConfigError, match=message):
         train(tiny(*settings), console)
+
+
+def test_a_split_that_is_named_twice_is_refused(tiny, mini_shards, console: Console):
+    with pytest.raises(ConfigError, match=r"names a split twice; data\.weights"):
+        train(tiny(mixed(mini_shards, "coco", "coco")), console)
+
+
+def test_what_is_refused_leaves_no_run_folder(tiny, console: Console, tmp_path: Path):
+    with pytest.raises(ConfigError, match=r"data\.weights"):
+        train(tiny("data.weights=[1,2]", f"run_dir={tmp_path / 'never'}"), console)
+    assert not (tmp_path / "never").exists()
 
 
 def test_validation_needs_the_keypoints_that_are_trained(tiny, mini_shards, console: Console):
@@ -90,8 +103,12 @@ def test_skipped_pictures_are_counted_and_listed(tiny, damaged: Path, console: C
     said = console.file.getvalue()  # type: ignore[attr-defined]
     assert "instances left out, their pictures cannot be used" in said
     assert BAD_SAMPLES in said
-    with pytest.raises(TooManyBadSamplesError, match="max_bad_share"):
+    train(tiny(*skip, "train.epochs=3"), console)
+    assert len((tmp_path / "run" / BAD_SAMPLES).read_text().splitlines()) == 1  # listed once, resumed or not
+    with pytest.raises(TooManyBadSamplesError, match=r"data\.max_bad_share=0\.001 allows; mend the split"):
         train(tiny(*skip, "data.max_bad_share=0.001", f"run_dir={tmp_path / 'other'}"), console)
+    assert "crc32" in (tmp_path / "other" / BAD_SAMPLES).read_text()
+    assert not (tmp_path / "clean" / BAD_SAMPLES).exists()
 
 
 def test_how_data_is_read_may_change_when_a_run_is_resumed_but_not_its_order(tiny, console: Console, mini_shards):

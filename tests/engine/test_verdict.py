@@ -8,14 +8,18 @@ import pytest
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+import engine.verdict as verdict_module
+from engine.checkpoint import load_checkpoint
 from engine.learner import Learner
 from engine.train import train
 from engine.verdict import VERDICT, Verdict
 from pipelines.topdown import TopDownLoader
+from sharding.retry import StorageError
 
 
 def test_it_is_printed_stored_and_logged(tiny, console: Console, tmp_path: Path) -> None:
-    train(tiny("train.verdict_seconds=0.2", "train.epochs=1"), console)
+    result = train(tiny("train.verdict_seconds=0.2", "train.epochs=1"), console)
+    assert result.steps == load_checkpoint(result.last).step  # what was measured afterwards was not trained
     stored = json.loads((tmp_path / "run" / VERDICT).read_text())
     assert stored["achieved"] > 0
     assert stored["loader_alone"] > 0
@@ -26,6 +30,7 @@ def test_it_is_printed_stored_and_logged(tiny, console: Console, tmp_path: Path)
     assert console.file.getvalue().rstrip().endswith(f"the limit is the {verdict.limit}")  # type: ignore[attr-defined]
     events = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
     events.Reload()
+    assert [event.step for event in events.Scalars("verdict/achieved")] == [result.steps]
     assert {f"verdict/{name}" for name in ("achieved", "loader_alone", "network_alone", "waiting")} <= set(
         events.Tags()["scalars"]
     )
@@ -58,6 +63,17 @@ def test_it_changes_nothing_that_is_saved(tiny, console: Console, tmp_path: Path
     assert one["loader"] == other["loader"]
     assert all(torch.equal(one["model"][name], other["model"][name]) for name in other["model"])
     assert not (tmp_path / "without" / VERDICT).exists()
+
+
+def test_a_store_that_fails_then_costs_only_the_verdict(tiny, console: Console, tmp_path: Path, monkeypatch) -> None:
+    def fail(*arguments):
+        raise StorageError("cannot read s3://bucket/x.tar: 6 attempts failed")
+
+    monkeypatch.setattr(verdict_module, "_loader_rate", fail)
+    result = train(tiny("train.verdict_seconds=0.2", "train.epochs=1"), console)
+    assert result.last.exists()
+    assert "could not be measured: cannot read s3://bucket/x.tar" in console.file.getvalue()  # type: ignore[attr-defined]
+    assert not (tmp_path / "run" / VERDICT).exists()
 
 
 def test_a_finished_run_is_not_measured_again(tiny, console: Console, tmp_path: Path) -> None:

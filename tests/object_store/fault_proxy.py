@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from urllib.parse import unquote, urlsplit
@@ -82,14 +83,15 @@ class FaultProxy:
         if self._closing.wait(seconds):
             raise ConnectionError("the proxy is closed")
 
-    def judge(self, method: str, target: str, byte_range: str | None) -> tuple[Request, Fault | None]:
+    def judge(self, method: str, target: str, headers: Message) -> tuple[Request, Fault | None]:
         """Count a request and ask the script about it."""
         url = urlsplit(target)
-        key, (start, stop) = unquote(url.path).lstrip("/"), _parse_range(byte_range)
+        key, (start, stop) = unquote(url.path).lstrip("/"), _parse_range(headers.get("Range"))
+        user = headers.get("Authorization", "").partition("Credential=")[2].partition("/")[0]
         with self._lock:
             kind = method if method != "GET" or ("/" in key and not url.query) else "GET of a list"
             identity = (method, key, url.query, start, stop)
-            request = Request(self._methods[kind], method, key, url.query, start, stop, self._asked[identity])
+            request = Request(self._methods[kind], method, key, url.query, start, stop, self._asked[identity], user)
             self._methods[kind] += 1
             self._asked[identity] += 1
             self.requests += 1
@@ -125,7 +127,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _pass_on(self) -> None:
         proxy = self.server.proxy
-        request, fault = proxy.judge(self.command, self.path, self.headers.get("Range"))
+        request, fault = proxy.judge(self.command, self.path, self.headers)
         if isinstance(fault, Status):
             for _ in self._request_body():
                 pass

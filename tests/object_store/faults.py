@@ -11,7 +11,7 @@ class Request:
     """A request that reached the proxy.
 
     number: requests of this method before it. key: "bucket/folder/name". start, stop: the range that a GET asks for, in
-    bytes (0, None for the whole object). earlier: how often exactly this was asked before.
+    bytes (0, None for the whole object). earlier: how often exactly this was asked before. access_key: who asks.
     """
 
     number: int
@@ -21,6 +21,7 @@ class Request:
     start: int = 0
     stop: int | None = None
     earlier: int = 0
+    access_key: str = ""
 
     @property
     def reads_object(self) -> bool:

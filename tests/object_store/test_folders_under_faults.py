@@ -161,6 +161,14 @@ def test_an_upload_whose_answer_is_lost_is_complete(object_store: ObjectStore, t
         assert object_store.get("folder/y.bin") == b"content"
 
 
+def test_large_uploads_may_take_longer(object_store: ObjectStore, tmp_path: Path) -> None:
+    """The time for one attempt grows with the bytes; a part's answer is later here than a small request may be."""
+    target = folder(object_store, RetryPolicy(attempts=1, timeout_s=0.5))
+    object_store.proxy.script = when(lambda request: "partNumber" in request.query, Stall(0.7), "PUT")
+    write(target, tmp_path, BIG)
+    assert object_store.get("folder/x.bin") == BIG
+
+
 @pytest.mark.parametrize("fault", [Reset(100_000), Reset(0), Status(503)], ids=str)
 def test_parts_of_an_upload_are_sent_again(object_store: ObjectStore, tmp_path: Path, fault: Fault) -> None:
     target = folder(object_store, RetryPolicy(first_wait_s=0.01, timeout_s=20))

@@ -21,7 +21,7 @@ from object_store.faults import (
     on_first,
     when,
 )
-from object_store.store import ObjectStore
+from object_store.store import ACCESS_KEY, ObjectStore
 
 from sharding.retry import RetryPolicy, StorageError
 from sharding.storage import RangeReader, open_folder
@@ -210,4 +210,6 @@ def test_faults_when_opening_are_retried_too(object_store: ObjectStore) -> None:
 def test_the_proxy_tells_what_was_asked(object_store: ObjectStore) -> None:
     reader(object_store).read(10, 20)
     key = f"{object_store.bucket}/folder/x.bin"
-    assert object_store.proxy.log == [Request(0, "HEAD", key, ""), Request(0, "GET", key, "", 10, 30)]
+    head, get = object_store.proxy.log
+    assert head == Request(0, "HEAD", key, "", access_key=ACCESS_KEY)
+    assert get == Request(0, "GET", key, "", 10, 30, access_key=ACCESS_KEY)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 import webdataset
-from object_store.faults import CutOff, Fault, Request, Reset, Shorter, Stall, Status, at_rate, on_every
+from object_store.faults import CutOff, Fault, Request, Reset, Shorter, Stall, Status, at_rate
 from object_store.store import ObjectStore
 
 from sharding.convert import ConversionSettings, convert
@@ -226,7 +226,14 @@ def test_webdataset_reports_what_it_cannot_read(object_store: ObjectStore, mini_
     uri = object_store.put_folder(mini_shards("coco"), "shards/mini")
     dataset = open_dataset(uri)
     broken = ShardedDataset(open_folder(uri, RetryPolicy(2, 0, 0, 2)), dataset.manifest, dataset.sidecars)
-    object_store.proxy.script = on_every(1, Status(503))
-    with pytest.raises(StorageError, match=r"cannot read .*mini-000000\.tar.*2 attempts in .*503"):
+    first = dataset.manifest.shards[0]
+
+    def refuse_the_first(request: Request) -> Fault | None:
+        return Status(503) if request.key.endswith(first.tar) else None
+
+    object_store.proxy.script = refuse_the_first
+    with pytest.raises(StorageError, match=r"cannot open .*mini-000000\.tar.*2 attempts in .*503"):
         list(as_webdataset(broken))
-    assert list(as_webdataset(broken, handler=webdataset.ignore_and_continue, empty_check=False)) == []
+    left = list(as_webdataset(broken, handler=webdataset.ignore_and_continue))
+    assert len(left) == dataset.num_images - first.images
+    assert list(as_webdataset(broken, handler=webdataset.ignore_and_stop, empty_check=False)) == []

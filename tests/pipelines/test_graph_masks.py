@@ -70,11 +70,11 @@ def test_marked_is_what_is_painted(encode, device, sizes_known):
 def test_instances_take_their_own_mask_or_none(encode, device):
     """Several masks of one picture, a mask for several instances, none at all, in any order."""
     white = picture(encode, np.ones(PICTURE_SIZE, dtype=np.uint8))
-    identity = np.tile(np.eye(3)[:2], (7, 1, 1)) + [[0, 0, 50], [0, 0, 30]]
+    shifted = np.tile([[1.0, 0.0, 50.0], [0.0, 1.0, 30.0]], (7, 1, 1))
     batch = GraphInput(
         [white, white],
         np.array([1, 1, 1, 0, 0, 0, 1]),
-        identity,
+        shifted,
         picture_sizes=np.tile(PICTURE_SIZE, (2, 1)),
         masks=[255 * SQUARES[0], SQUARES[3]],
         mask_of_instance=np.array([0, 0, -1, -1, 1, 0, -1]),

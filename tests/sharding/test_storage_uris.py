@@ -116,9 +116,12 @@ def test_amazon_is_asked_where_a_bucket_is_if_nobody_says(monkeypatch: pytest.Mo
     assert settings(open_folder("s3://bucket/a"))["region"] == "region-of-bucket"
 
 
-def test_other_credentials_are_another_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_credentials_and_processes_have_connections_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     first = open_folder(f"s3://bucket/a?{QUERY}").filesystem
     assert open_folder(f"s3://other/b?{QUERY}").filesystem is first
+    with monkeypatch.context() as forked:
+        forked.setattr("os.getpid", lambda: 1)
+        assert open_folder(f"s3://bucket/a?{QUERY}").filesystem is not first
     assert open_folder(f"s3://key:secret@bucket/a?{QUERY}").filesystem is not first
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "another")
     assert open_folder(f"s3://bucket/a?{QUERY}").filesystem is not first
