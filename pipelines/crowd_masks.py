@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
@@ -20,8 +21,8 @@ class CrowdMasks:
 
     def __init__(self, index: PictureIndex) -> None:
         self._index = index
-        self._regions = [sidecar.column("crowd_regions") for dataset in index.datasets for sidecar in dataset.sidecars]
-        self._first_rows = np.cumsum([0] + [len(regions) for regions in self._regions])
+        parts = [sidecar.column("crowd_regions") for dataset in index.datasets for sidecar in dataset.sidecars]
+        self._regions = pa.chunked_array(parts)
 
     def of_pictures(self, image_rows: NDArray[np.int64]) -> tuple[list[Mask], NDArray[np.int64]]:
         """The masks (height, width), 0 and 1, of those pictures that have regions, and (P,) which mask each picture
@@ -33,8 +34,7 @@ class CrowdMasks:
         masks: list[Mask] = []
         numbers = np.full(len(image_rows), NO_MASK)
         for place, row in enumerate(image_rows.tolist()):
-            shard = int(np.searchsorted(self._first_rows, row, side="right")) - 1
-            regions = self._regions[shard][row - int(self._first_rows[shard])].as_py()
+            regions = self._regions[row].as_py()
             if regions:
                 numbers[place] = len(masks)
                 masks.append(self._mask(row, regions))
