@@ -65,14 +65,15 @@ class DataConfig(_Frozen):
 
 class StorageConfig(_Frozen):
     """How shards come from object storage. `cache` is a folder on a local disk for up to `cache_gb` gigabytes of them,
-    shared by all processes of the machine; `ahead_mb` of pictures are fetched ahead into memory, over `connections`.
+    shared by all processes of the machine; `ahead_mb` of pictures are fetched ahead into memory, over `connections`
+    (pyarrow has 25 to a store at most).
 
     A request is tried `attempts` times, each for at most `timeout_s` seconds.
     """
 
     cache: str | None = None
     cache_gb: float = Field(default=100.0, ge=0.01)
-    connections: PositiveInt = 8
+    connections: int = Field(default=8, ge=1, le=25)
     ahead_mb: PositiveInt = 512
     attempts: PositiveInt = 6
     timeout_s: PositiveFloat = 30.0

@@ -7,8 +7,8 @@
         assert object_store.proxy.faults["Reset"] > 0
         assert object_store.proxy.body_bytes < 1.1 * total
 
-The server is moto, which wants another python-dateutil than this project pins; so it has an environment of its own:
-    python -m venv .venv/object-store && .venv/object-store/bin/pip install -r tests/object_store/requirements.txt
+The server is moto, which wants another python-dateutil than this project pins; so it has an environment of its own,
+which `make object-store` makes.
 """
 
 import itertools

@@ -67,7 +67,7 @@ def test_a_fault_on_every_request_is_an_error_in_bounded_time(object_store: Obje
     started = time.monotonic()
     with pytest.raises(StorageError) as caught:
         ranges.read(1000, 2_000_000)
-    assert time.monotonic() - started < QUICK.longest_s + 1
+    assert time.monotonic() - started < QUICK.longest_s + 3
     message = str(caught.value)
     assert f"s3://{object_store.bucket}/folder/x.bin?" in message
     assert "bytes 1000 to " in message
@@ -149,7 +149,7 @@ def test_a_store_that_is_always_slow_is_an_error_in_bounded_time(object_store: O
     started = time.monotonic()
     with pytest.raises(StorageError, match=r"bytes \d+ to \d+: .* in \d\.\d s .*: the store is too slow"):
         ranges.read(0, PIECE)
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 5
     assert ranges.bytes_fetched > 0
 
 

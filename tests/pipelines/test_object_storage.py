@@ -175,7 +175,7 @@ def test_a_cut_off_object_is_named(uri, make_loader, object_store):
 @pytest.mark.parametrize("start", [0, 3, 7, 8, 10])
 def test_resuming_reads_only_what_is_needed(uri, noisy, make_loader, object_store, expected, start):
     loader = make(open_dataset(uri, PATIENT), make_loader, epochs=2)
-    loader.load_state_dict({"step": start})
+    loader.load_state_dict({"step": start, "window": WINDOW})
     object_store.proxy.reset_counts()
     steps = len(loader)
     rest = fingerprints(loader, epochs=2 - start // steps)

@@ -112,3 +112,16 @@ def test_pictures_are_fanned_out_to_their_instances(device, encode):
     assert crops.dtype == torch.uint8
     assert crops.is_contiguous(memory_format=torch.channels_last)
     assert crops.amin((1, 2, 3)).tolist() == crops.amax((1, 2, 3)).tolist() == [200, 50, 50, 200, 50]
+
+
+def test_crops_stay_when_later_ones_are_made(device, encode):
+    """Tensors are views of DALI's memory, which must not be used again while they live, nor go with the graph."""
+    values = range(20, 220, 10)
+    grey = [np.frombuffer(encode(np.full((40, 40, 3), value, np.uint8), "PNG"), dtype=np.uint8) for value in values]
+    identity = np.tile(np.eye(3)[:2], (4, 1, 1))
+    inputs = iter([GraphInput([data], np.zeros(4, np.int64), identity) for data in grey])
+    graph = CropGraph(lambda: next(inputs), 4, (40, 40), device, threads=2)
+    crops = [graph.run() for _ in range(len(values) - 4)]
+    graph.close()
+    for value, held in zip(values, crops, strict=False):
+        assert held.cpu().unique().tolist() == [value]

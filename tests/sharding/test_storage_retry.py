@@ -139,7 +139,7 @@ def test_an_error_that_says_all_stays_as_it_is() -> None:
 
 
 def test_one_attempt_is_one_attempt() -> None:
-    with pytest.raises(StorageError, match=r"^cannot read s3://b/x: 1 attempt in 0\.0 s failed, the last: reset$"):
+    with pytest.raises(StorageError, match=r"^cannot read s3://b/x: 1 attempt in 0\.\d s failed, the last: reset$"):
         call(failing(9, OSError("reset"))[0], "read s3://b/x", RetryPolicy(attempts=1))
 
 
@@ -168,7 +168,7 @@ def test_late_calls_are_left_behind() -> None:
 
 def test_a_late_call_says_so() -> None:
     release = threading.Event()
-    with pytest.raises(StorageError, match=r"2 attempts in 0\.2 s failed, the last: no result within 0\.1 s"):
+    with pytest.raises(StorageError, match=r"2 attempts in 0\.\d s failed, the last: no result within 0\.1 s"):
         call(lambda: release.wait(30), "read s3://b/x", RetryPolicy(2, 0, 0, 0.1))
     release.set()
 
