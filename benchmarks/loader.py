@@ -11,6 +11,8 @@ What is compared, in instances per second, crops of 256x192:
 - loader: posestream's, with a thread per core: uint8 crops, keypoints, matrices.
 - loader, n threads: the same with 1, 2 and 4 threads for decoding and warping.
 - loader, persons shuffled: with data.shuffle=instance, where a picture is decoded for nearly every person.
+- loader, remote: the same split as if it lay in an object store that answers each request after 30 ms.
+- loader, cached: the same with a cache of blocks on the disk, filled in the first seconds.
 - complete: the loader plus what it leaves to the network's device, normalised floats and heatmaps, in torch on the CPU.
 - decode once: DALI decoding every JPEG once and whole on the same cores, nothing else; times instances per picture.
 - decode per instance: the same JPEGs, each counted once: what a loader that decodes for every person cannot exceed
@@ -35,24 +37,29 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.far_away import far_away
 from benchmarks.loader_contenders import classical, decode_once, posestream, settings
 from benchmarks.loader_stages import cpu_us_per_instance
 from benchmarks.pictures import split_like_coco
 from benchmarks.taking_turns import Measure, Rates, describe_run, median_ratio, take_turns
 from pipelines.samples import TopDownSamples, annotated_samples
+from pipelines.settings import ReadSettings
 from sharding.dataset import open_dataset
 
 RESULTS = Path(__file__).parent / "results"
 
 
-def contenders(samples: TopDownSamples, images: Path, batch: int, cores: int) -> dict[str, Measure]:
+def contenders(samples: TopDownSamples, images: Path, batch: int, cores: int, scratch: Path) -> dict[str, Measure]:
     """By name; a new one is a new line."""
-    on_cores = settings(batch, cores)
+    on_cores, far = settings(batch, cores), annotated_samples(far_away(samples.dataset))
+    cached = settings(batch, cores, reading=ReadSettings(cache=scratch / "cache"))
     found = {
         "classical": classical(samples, images, batch, cores),
         "loader": posestream(samples, on_cores),
         **{f"loader, {n} threads": posestream(samples, settings(batch, n)) for n in (1, 2, 4) if n != cores},
         "loader, persons shuffled": posestream(samples, settings(batch, cores, shuffle="instance")),
+        "loader, remote": posestream(far, on_cores),
+        "loader, cached": posestream(far, cached),
         "complete": posestream(samples, on_cores, complete=True),
         "decode once": decode_once(samples, batch, cores),
     }
@@ -69,6 +76,8 @@ def ratios(rates: Rates) -> dict[str, float]:
         "ratio_to_decode_once": ("loader", "decode once"),
         "persons_shuffled_to_classical": ("loader, persons shuffled", "classical"),
         "persons_shuffled_to_decode_per_instance": ("loader, persons shuffled", "decode per instance"),
+        "remote_to_local": ("loader, remote", "loader"),
+        "cached_to_local": ("loader, cached", "loader"),
         "complete_to_classical": ("complete", "classical"),
         "complete_to_decode_once": ("complete", "decode once"),
         "gpu_to_decode_once": ("loader, GPU", "decode once, GPU"),
@@ -84,7 +93,7 @@ def run(arguments: argparse.Namespace, folder: Path) -> dict[str, object]:
         else split_like_coco(folder, arguments.pictures)
     )
     samples = annotated_samples(dataset)
-    rates = take_turns(contenders(samples, images, arguments.batch, cores), arguments.rounds, arguments.seconds)
+    rates = take_turns(contenders(samples, images, arguments.batch, cores, folder), arguments.rounds, arguments.seconds)
     per_picture = len(samples) / len(np.unique(samples.image_rows))
     rates["decode per instance"] = [value / per_picture for value in rates["decode once"]]
     cpu_us = cpu_us_per_instance(samples, arguments.batch, cores, arguments.rounds)
