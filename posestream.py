@@ -13,7 +13,9 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from engine.config import Recipe
     from engine.progress import SampleProgress
+    from pose.drawing import Picture
     from sharding.synthetic import SyntheticFiles
 
 _PACKAGES = ("pose", "sharding", "pipelines", "models", "evaluation", "engine", "recipes")
@@ -111,7 +113,7 @@ def inspect(
     recipe: Annotated[
         str, typer.Option(help="Recipe whose crops and augmentation --sheet shows; a run's recipe.json serves too")
     ] = "",
-    instance: Annotated[int | None, typer.Option(help="With --sheet: draw this instance as training saw it")] = None,
+    instance: Annotated[int | None, typer.Option(help="Draw this instance as training saw it, to --sheet")] = None,
     epoch: Annotated[int | None, typer.Option(min=0, help="With --instance: in which epoch, counted from 0")] = None,
     pass_: Annotated[
         int | None,
@@ -122,7 +124,8 @@ def inspect(
 ) -> None:
     """Show counts, keypoint statistics and shard sizes; with --sheet, draw what a network will see.
 
-    With --instance the sheet holds the very crop that training saw, its exact pixels beside the drawn keypoints.
+    With --instance the sheet (by default instance-ID-epoch-E.png) holds the very crop that training saw, its exact
+    pixels beside the drawn keypoints.
 
     Example: `posestream inspect /data/coco/val2017 --sheet crops.png augmentation.rotation_factor=80`, or
     `posestream inspect /data/coco/train2017 --sheet crop.png --recipe runs/r50/recipe.json --instance 1831 --epoch 12`
@@ -133,35 +136,31 @@ def inspect(
 
     if sheet is not None and sheet.suffix.lower() not in (".png", ".jpg", ".jpeg"):
         raise typer.BadParameter(f"expected a .png or .jpg file, got {sheet}", param_hint="--sheet")
-    if sheet is None and instance is not None:
-        raise typer.BadParameter("needs --sheet FILE to draw to", param_hint="--instance")
     if epoch is not None and pass_ is not None:
         raise typer.BadParameter("give --epoch or --pass, not both", param_hint="--pass")
     dataset = open_dataset(uri)
+    name = recipe or _RECIPE_OF_SHEET[dataset.manifest.dataset]
     if instance is None:
         for table in statistics_tables(dataset, statistics(dataset)):
             _console().print(table)
-    if sheet is not None:
-        from engine.config import override
-        from engine.pictures import crop_sheet, replayed_crop
-        from pose.drawing import encode_picture
-        from recipes import load_recipe
+        if sheet is not None:
+            from engine.pictures import crop_sheet
 
-        name = recipe or _RECIPE_OF_SHEET[dataset.manifest.dataset]
-        chosen = override(load_recipe(name), (settings or []) + ([] if seed is None else [f"train.seed={seed}"]))
-        if instance is None:
-            picture, what = crop_sheet(chosen, dataset), "crops"
-        else:
-            if pass_ is None and any(weight != 1 for weight in chosen.data.weights or ()):
-                raise typer.BadParameter(
-                    f"the recipe goes {chosen.data.weights} times through its splits in an epoch; say in which pass",
-                    param_hint="--pass",
-                )
-            number = epoch if pass_ is None else pass_
-            picture = replayed_crop(chosen, dataset, instance, number or 0)
-            what = f"instance {instance} in {'epoch' if pass_ is None else 'pass'} {number or 0}"
-        sheet.write_bytes(encode_picture(picture, sheet.suffix))
-        _say(f"{what} of recipe {name}: {sheet}")
+            _write_sheet(sheet, crop_sheet(_chosen_recipe(name, settings, seed), dataset))
+            _say(f"crops of recipe {name}: {sheet}")
+        return
+    from engine.pictures import replayed_crop
+
+    chosen = _chosen_recipe(name, settings, seed)
+    if pass_ is None and any(weight != 1 for weight in chosen.data.weights or ()):
+        raise typer.BadParameter(
+            f"the recipe goes {chosen.data.weights} times through its splits in an epoch; say in which pass",
+            param_hint="--pass",
+        )
+    when = f"epoch {epoch or 0}" if pass_ is None else f"pass {pass_}"
+    sheet = sheet or Path(f"instance-{instance}-{when.replace(' ', '-')}.png")
+    _write_sheet(sheet, replayed_crop(chosen, dataset, instance, (epoch if pass_ is None else pass_) or 0))
+    _say(f"instance {instance} in {when} of recipe {name}: {sheet}")
 
 
 @app.command()
@@ -312,6 +311,19 @@ def demo(
         f"AP {after:.1f} after {result.steps} batches, {before:.1f} untrained.\n"
         f"Look at {out / 'report.html'} (answers) and {out / 'crops.png'} (what the network saw)."
     )
+
+
+def _chosen_recipe(name: str, settings: list[str] | None, seed: int | None) -> "Recipe":
+    from engine.config import override
+    from recipes import load_recipe
+
+    return override(load_recipe(name), (settings or []) + ([] if seed is None else [f"train.seed={seed}"]))
+
+
+def _write_sheet(sheet: Path, picture: "Picture") -> None:
+    from pose.drawing import encode_picture
+
+    sheet.write_bytes(encode_picture(picture, sheet.suffix))
 
 
 _RECIPE_OF_SHEET = {

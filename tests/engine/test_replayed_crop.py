@@ -93,6 +93,18 @@ def test_the_command_draws_it_from_the_run_folders_recipe(tiny, tmp_path):
     np.testing.assert_array_equal(drawn[:, : pixels.shape[1]], pixels)
 
 
+def test_without_a_file_name_it_lies_in_the_current_folder(tiny, tmp_path, monkeypatch):
+    """`posestream inspect URI --instance ID --epoch E --seed S` alone, with the recipe of the split's benchmark."""
+    (dataset,) = open_training_splits(tiny())
+    instance = int(dataset.instance_column("instance_id").all()[dataset.trainable][0])
+    monkeypatch.chdir(tmp_path)
+    arguments = ["inspect", dataset.folder.uri, "--instance", str(instance), "--epoch", "3", "--seed", "5"]
+    result = CliRunner().invoke(posestream.app, arguments)
+    assert result.exit_code == 0, result.output
+    drawn = Image.open(tmp_path / f"instance-{instance}-epoch-3.png")
+    assert drawn.size == (2 * 192, 256)
+
+
 def test_instances_that_training_never_sees_are_named(tiny):
     recipe = tiny()
     (dataset,) = open_training_splits(recipe)
