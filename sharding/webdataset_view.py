@@ -9,7 +9,7 @@ from typing import Any
 import webdataset
 from webdataset.cache import FileCache, StreamingOpen
 
-from sharding.dataset import ShardedDataset
+from sharding.dataset import BrokenShardError, ShardedDataset
 from sharding.storage import Folder
 
 Sample = dict[str, Any]
@@ -18,9 +18,10 @@ Sample = dict[str, Any]
 def as_webdataset(dataset: ShardedDataset, **options: Any) -> webdataset.WebDataset:
     """A webdataset pipeline over a split, local or remote.
 
-    Samples hold the picture's bytes under "jpg" or "png", and the sidecar's row as a dictionary under "annotations".
-    Nothing is decoded: webdataset's own `.decode()` runs pickles. The tars are opened as all of posestream opens them:
-    webdataset would hand remote URLs to a shell. So its cache options have no effect.
+    Samples hold the picture's bytes under "jpg" or "png", and the sidecar's row as a dictionary under "annotations";
+    `.decode("rgb", partial=True)` decodes the pictures. Nothing else of a tar is handed out, since webdataset's
+    decoders run pickles. The tars are opened as all of posestream opens them, not by webdataset, which would hand
+    remote URLs to a shell. So its cache options have no effect.
 
     Args:
         options: for webdataset.WebDataset; order, shuffling and sharding across nodes and workers are the library's.
@@ -61,8 +62,16 @@ class _OpenTars:
 
 
 def _join(tables: dict[str, Any], samples: Iterable[Sample]) -> Iterator[Sample]:
-    rows: dict[str, Sample] = {}
+    """Pictures with their annotations. Whatever else lies in a tar is left there: `.decode()` would run a pickle."""
+    url, rows = None, dict[str, Sample]()
     for sample in samples:
-        if sample["__key__"] not in rows:
-            rows = {row["key"]: row for row in tables[sample["__url__"]].to_pylist()}
-        yield sample | {"annotations": rows[sample["__key__"]]}
+        if sample["__url__"] != url:
+            url = sample["__url__"]
+            rows = {row["key"]: row for row in tables[url].to_pylist()}
+        row = rows.get(sample["__key__"])
+        if row is None or row["extension"] not in sample:
+            raise BrokenShardError(
+                f"{url}: {sample['__key__']} is no picture of its sidecar; restore the shard, or convert again"
+            )
+        kept = {name: value for name, value in sample.items() if name.startswith("__")}
+        yield kept | {row["extension"]: sample[row["extension"]], "annotations": row}
