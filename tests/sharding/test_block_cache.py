@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -248,23 +249,24 @@ def test_a_folder_without_permission(folder: Path, caplog: pytest.LogCaptureFixt
     assert "Permission denied" in caplog.text
 
 
-@pytest.fixture
-def small_files() -> Iterator[Callable[[int], None]]:
-    """A function that lets no file of this process grow beyond a number of bytes."""
+@contextmanager
+def small_files(limit: int) -> Iterator[None]:
+    """No file of this process grows beyond `limit` bytes, the log of a test run that writes to a file included."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda limit: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_disk_that_takes_no_more(
-    folder: Path, small_files: Callable[[int], None], caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_disk_that_takes_no_more(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     cache = BlockCache(folder, 10_000)
     fill(cache, "a-1")
-    small_files(500)
-    fill(cache, "a-2", "a-3", "a-1", "a-2")
-    small_files(5000)
-    fill(cache, "a-4")
+    with small_files(500):
+        fill(cache, "a-2", "a-3", "a-1", "a-2")
+    with small_files(5000):
+        fill(cache, "a-4")
     assert kept(folder) == ["a-1", "a-4"]
     assert bytes_in(folder) == bound_for(2)
     assert len(caplog.messages) == 1
