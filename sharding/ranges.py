@@ -1,10 +1,10 @@
-"""Byte ranges of one file, for many threads at once: sliced from a mapping if local, fetched with resume if remote."""
+"""Byte ranges of one file in a store, for many threads at once, fetched with resume."""
 
 import io
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import pyarrow as pa
 
@@ -16,44 +16,14 @@ _UNWRITTEN = 0xA7
 _GROW_AFTER = 8  # requests in a row without a fault
 
 
-class RangeReader(Protocol):
-    """Reads ranges of one file; any number of threads may do so at once.
-
-    size: of the file, in bytes. requests: range requests sent to a store, failed ones included. bytes_fetched: by those
-    that succeeded.
-    """
-
-    requests: int
-    bytes_fetched: int
-
-    @property
-    def size(self) -> int: ...
-
-    def read(self, offset: int, count: int) -> pa.Buffer:
-        """Exactly `count` bytes. Raises StorageError that names URI and range, also if they go beyond the end."""
-
-
-class MappedRanges:
-    """Of a local file: nothing is copied."""
-
-    def __init__(self, content: pa.Buffer, where: str) -> None:
-        self._content, self._where = content, where
-        self.requests = self.bytes_fetched = 0
-
-    @property
-    def size(self) -> int:
-        return int(self._content.size)
-
-    def read(self, offset: int, count: int) -> pa.Buffer:
-        _require_inside(offset, count, self.size, self._where)
-        return self._content.slice(offset, count)
-
-
-class FetchedRanges:
-    """Of a remote file, in requests of at most `piece_bytes`.
+class RangeReader:
+    """Reads ranges of one file in requests of at most `piece_bytes`; any number of threads may do so at once.
 
     What a request brought before it failed is lost, so after each failure the range is asked for again in quarters: a
     connection that never lives long still makes progress. Undisturbed requests make them grow again.
+
+    Attributes:
+        requests: sent so far, failed ones included. bytes_fetched: by those that succeeded.
     """
 
     def __init__(

@@ -11,7 +11,7 @@ from typing import BinaryIO, TypeVar
 import pyarrow as pa
 from pyarrow import fs as arrow_fs
 
-from sharding.ranges import PIECE_BYTES, FetchedRanges, MappedRanges, RangeReader, as_stream
+from sharding.ranges import PIECE_BYTES, RangeReader, as_stream
 from sharding.retry import STORE_ERRORS, RetryPolicy, StorageError, call, failure
 from sharding.store_uri import child, open_filesystem, open_for_uploads, redacted
 
@@ -87,20 +87,14 @@ class Folder:
     def ranges(self, name: str, size: int, piece_bytes: int = PIECE_BYTES) -> RangeReader:
         """A reader of byte ranges for many threads at once, of a file of `size` bytes.
 
-        Local: slices of the mapped file. Remote: requests of at most `piece_bytes`, each tried again as `retry` says,
-        in quarters after each failure. A remote file is not opened before the first read.
+        Requests have at most `piece_bytes`; each is tried again as `retry` says, in quarters after each failure. The
+        file is not opened before the first read.
 
         Raises:
-            StorageError: from here or from `read`: the file is missing or of another size, the range goes beyond its
+            StorageError: from `read`: the file is missing or of another size, the range goes beyond its
                 end, or all attempts failed.
         """
-        where = self.location(name)
-        if self.local is None:
-            return FetchedRanges(lambda: self._open_input(name), where, self.retry, size, piece_bytes)
-        content = self.memory_map(name)
-        if content.size != size:
-            raise StorageError(f"{where} has {content.size} bytes, not {size}; it was replaced or damaged")
-        return MappedRanges(content, where)
+        return RangeReader(lambda: self._open_input(name), self.location(name), self.retry, size, piece_bytes)
 
     def read(self, name: str) -> bytes:
         if self.local is not None:
@@ -188,7 +182,7 @@ class Folder:
 
     def _whole(self, name: str) -> RangeReader:
         where = self.location(name)
-        ranges = FetchedRanges(lambda: self._open_input(name), where, self.retry)
+        ranges = RangeReader(lambda: self._open_input(name), where, self.retry)
         assert ranges.size >= 0  # opens it
         return ranges
 

@@ -188,6 +188,8 @@ def test_the_same_run_may_go_on(checkpoint: Checkpoint, recipe: Recipe) -> None:
         "name=other", "run_dir=elsewhere", "data.train=/moved", "data.val=/v", "data.threads=7", "data.prefetch=5",
         "train.epochs=200", "train.validate_every=3", "train.checkpoint_every_steps=5", "evaluate.flip_test=false",
         "train.keep_step_checkpoints=true", "model.backbone_weights=/gone.pth", "evaluate.detections=/boxes.json",
+        "train.verdict_seconds=0", "data.on_bad_sample=skip", "data.max_bad_share=0.5", "storage.cache=/nvme",
+        "storage.connections=3", "storage.attempts=9",
     ],
 )  # fmt: skip
 def test_settings_that_change_no_weight_may_change(checkpoint: Checkpoint, recipe: Recipe, setting: str) -> None:
@@ -207,6 +209,9 @@ def test_settings_that_change_no_weight_may_change(checkpoint: Checkpoint, recip
         ("model.options.depth=2", "model.options.depth was None, is 2"),
         ("data.crop_size=64,64", "data.crop_size was [256, 192], is [64, 64]"),
         ("data.shuffle=none", "data.shuffle was 'image', is 'none'"),
+        ("data.shuffle_window=64", "data.shuffle_window was None, is 64"),
+        ("data.weights=[2]", "data.weights was None, is [2.0]"),
+        ("data.skeleton=mpii_16", "data.skeleton was None, is 'mpii_16'"),
         ("augmentation.scale_factor=0.1", "augmentation.scale_factor was 0.0, is 0.1"),
         ("heatmap.sigma=1", "heatmap.sigma was 2.0, is 1.0"),
     ],

@@ -153,6 +153,7 @@ def test_the_reader_ends_with_the_planned_epochs(make_loader):
     loader = make_loader(epochs=1)
     list(loader)
     wait_until(lambda: not reader_threads())
+    assert not reader_threads()
 
 
 def test_closing_at_any_moment_returns_at_once(make_loader):

@@ -202,14 +202,6 @@ def test_ranges_are_the_same_locally_and_remotely(folder: Folder, scratch: Path)
     assert folder.stream("x.bin").read() == folder.open("x.bin").read() == content
 
 
-def test_local_ranges_are_not_copied(tmp_path: Path) -> None:
-    (tmp_path / "x.bin").write_bytes(b"0123456789")
-    ranges = open_folder(tmp_path).ranges("x.bin", 10)
-    first, second = ranges.read(2, 5), ranges.read(3, 5)
-    assert second.address == first.address + 1
-    assert (ranges.requests, ranges.bytes_fetched) == (0, 0)
-
-
 def test_deleting_twice_is_fine(folder: Folder, scratch: Path) -> None:
     folder.create()
     write_whole(folder, scratch)
