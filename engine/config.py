@@ -80,10 +80,15 @@ class StorageConfig(_Frozen):
 
 
 class ModelConfig(_Frozen):
-    """`options` go to the network's builder; `backbone_weights` is a torchvision ImageNet file."""
+    """`plugin` is put on the network `name`; `options` and `plugin_options` go to their builders.
+
+    `backbone_weights` is a torchvision ImageNet file.
+    """
 
     name: str
     options: dict[str, Any] = {}
+    plugin: str | None = None
+    plugin_options: dict[str, Any] = {}
     backbone_weights: str | None = None
 
 
@@ -234,7 +239,8 @@ def _set_leaf(tree: dict[str, Any], path: str, value: Any) -> None:
         if not isinstance(node.get(name), dict):
             raise _unknown(".".join(branches[:depth]), name, node, path)
         node = node[name]
-    free = branches == ["model", "options"]  # each network has its own; its builder checks them
+    # Each network and plug-in has its own options; their builders check them.
+    free = branches in (["model", "options"], ["model", "plugin_options"])
     if not free and leaf not in node:
         raise _unknown(".".join(branches), leaf, node, path)
     if isinstance(node.get(leaf), dict):

@@ -38,11 +38,17 @@ class TopDownTask:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.recipe.train.seed)
             try:
-                model = create_model(config.name, self.skeleton.num_keypoints, **config.options)
+                model = create_model(
+                    config.name,
+                    self.skeleton.num_keypoints,
+                    plugin=config.plugin,
+                    plugin_options=config.plugin_options,
+                    **config.options,
+                )
             except (KeyError, TypeError, ValueError) as error:
                 raise ConfigError(f"model: {error.args[0]}") from error
         if pretrained and config.backbone_weights is not None:
-            load_backbone_weights(model.backbone, Path(config.backbone_weights))
+            load_backbone_weights(model.base.backbone, Path(config.backbone_weights))
         return model
 
     def training_loader(self, samples: PersonSamples, device: torch.device, rank: int, ranks: int) -> TopDownLoader:

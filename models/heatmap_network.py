@@ -1,35 +1,63 @@
-"""A network that answers with heatmaps: backbone → head. Encoding, loss and decoding live elsewhere."""
+"""A network that answers with heatmaps: a base network, and perhaps a plug-in on it.
 
-from dataclasses import dataclass
+Encoding, loss and decoding live elsewhere; `outputs` tells them what to do.
+"""
+
+from typing import Protocol
 
 from torch import Tensor, nn
 
+from models.output_map import OutputMap
 
-@dataclass(frozen=True)
-class OutputMap:
-    """What one output of a network is, so that target, loss and decoding follow from it.
+
+class BaseNetwork(Protocol):
+    """What every network of `models.networks` is, besides an `nn.Module`.
 
     Attributes:
-        name: for logs, e.g. "heatmaps".
-        stride: crop px per heatmap px.
-        sigma_scale: the target's sigma in this output's px, relative to the recipe's sigma.
-        loss_weight: of this output in the total loss.
+        outputs: what the maps are, in order; the last one holds the heatmaps (B, K, h, w).
+        feature_channels: C of the features.
+        published_names: (own prefix, prefix in public files) of tensor names; the first that fits is exchanged.
+        backbone: what ImageNet weights are loaded into; None if there are none for it.
     """
 
-    name: str
-    stride: float
-    sigma_scale: float = 1.0
-    loss_weight: float = 1.0
+    outputs: tuple[OutputMap, ...]
+    feature_channels: int
+    published_names: tuple[tuple[str, str], ...]
+    backbone: nn.Module | None
+
+    def __call__(self, crops: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
+        """Crops (B, 3, H, W) → a tensor for each of `outputs`, and the features (B, C, h, w) which the last of them
+        was made from."""
+
+
+class Plugin(Protocol):
+    """What every plug-in of `models.plugins` is, besides an `nn.Module`. It knows nothing of the network it sits on.
+
+    It is built from (feature_channels, num_keypoints, output, **options), `output` being the network's last one.
+
+    Attributes:
+        base_output: what `output` becomes, e.g. one without a loss.
+        outputs: what its own maps are; the last one is decoded.
+    """
+
+    base_output: OutputMap
+    outputs: tuple[OutputMap, ...]
+
+    def __call__(self, features: Tensor, heatmaps: Tensor) -> tuple[Tensor, ...]:
+        """Features (B, C, h, w) and heatmaps (B, K, h, w) → a tensor for each of `outputs`."""
 
 
 class HeatmapNetwork(nn.Module):
-    """Crops (B, 3, H, W) → one tensor (B, K, H/stride, W/stride) for each of `outputs`; the last one is decoded."""
+    """Crops (B, 3, H, W) → one tensor (B, C, H/stride, W/stride) for each of `outputs`; the last one is decoded."""
 
-    def __init__(self, backbone: nn.Module, head: nn.Module, outputs: tuple[OutputMap, ...]) -> None:
+    def __init__(self, base: BaseNetwork, plugin: Plugin | None = None) -> None:
         super().__init__()
-        self.backbone = backbone
-        self.head = head
-        self.outputs = outputs
+        self.base = base
+        self.plugin = plugin
+        self.outputs = base.outputs
+        if plugin is not None:
+            self.outputs = (*base.outputs[:-1], plugin.base_output, *plugin.outputs)
 
     def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
-        return (self.head(self.backbone(crops)),)
+        maps, features = self.base(crops)
+        return maps if self.plugin is None else (*maps, *self.plugin(features, maps[-1]))

@@ -1,1 +1,1 @@
-"""Feature extractors: crops (B, 3, H, W) → one feature map."""
+"""Feature extractors: crops (B, 3, H, W) → a feature map per stage."""

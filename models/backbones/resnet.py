@@ -57,9 +57,12 @@ class Bottleneck(nn.Module):
 
 
 class ResNet(nn.Module):
-    """(B, 3, H, W) → (B, `channels`, H/`stride`, W/`stride`).
+    """(B, 3, H, W) → the feature map of each stage, at strides 4, 8, … `stride`, the last one with `channels`.
 
     Published networks have a first stage of `width` 64 and four stages, hence stride 32; small ones may have less.
+
+    Attributes:
+        stage_channels: of each stage's feature map.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class ResNet(nn.Module):
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
         inputs = width
+        self.stage_channels = tuple(width * 2**stage * block.expansion for stage in range(len(blocks_per_stage)))
         for stage, blocks in enumerate(blocks_per_stage):
             outputs = width * 2**stage
             self.add_module(f"layer{stage + 1}", _stage(block, inputs, outputs, blocks, stride=1 if stage == 0 else 2))
@@ -85,11 +89,13 @@ class ResNet(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        features = []
         for stage in self._stages:
-            x = self.get_submodule(stage)(x)
-        return x
+            x = getattr(self, stage)(x)
+            features.append(x)
+        return tuple(features)
 
 
 def _stage(

@@ -15,7 +15,7 @@ from engine.inference import evaluation_samples, predict_split, score_split
 from engine.topdown import TopDownTask
 from evaluation.predictions import Predictions
 from evaluation.score import Score
-from models import HeatmapNetwork, OutputMap
+from models import OutputMap, create_model
 from pipelines.topdown import TopDownBatch
 from pose.crop import transform_points
 from pose.heatmaps import HeatmapCodec
@@ -90,7 +90,7 @@ def ask(
         dataset = open_dataset(mini_shards(layout))
         task = OracleTask(recipe, dataset)
         task.oracle.tilt = tilt
-        network = HeatmapNetwork(nn.Identity(), nn.Identity(), (OutputMap("heatmaps", 4),))
+        network = create_model("simplebaseline_resnet18", dataset.skeleton.num_keypoints, width=4)
         samples = evaluation_samples(recipe, dataset)
         predictions = predict_split(task, task.oracle, network, samples, torch.device("cpu"))
         return predictions, score_split(recipe, dataset, predictions), task
@@ -233,7 +233,7 @@ def test_predicting_leaves_the_networks_mode_as_it_was(tiny: Any, mini_coco: Sha
     network = task.build_model()
     modes: list[bool] = []
     network.register_forward_hook(lambda *arguments: modes.append(network.training))
-    statistics = network.backbone.bn1.running_mean.clone()
+    statistics = network.base.backbone.bn1.running_mean.clone()
     samples = evaluation_samples(task.recipe, mini_coco)
     counted: list[int] = []
     for training in (True, False):
@@ -241,7 +241,7 @@ def test_predicting_leaves_the_networks_mode_as_it_was(tiny: Any, mini_coco: Sha
         one = predict_split(task, network, network, samples, torch.device("cpu"), counted.append)
         assert network.training is training
     assert not any(modes)
-    assert torch.equal(network.backbone.bn1.running_mean, statistics)
+    assert torch.equal(network.base.backbone.bn1.running_mean, statistics)
     assert len(one) == len(samples)
     assert sum(counted) == 2 * len(samples)  # rows that fill up the last batch are not counted
 

@@ -92,7 +92,8 @@ def test_random_layers_go_on_with_the_same_numbers(
 
     def build_with_dropout(task: TopDownTask, pretrained: bool = True) -> HeatmapNetwork:
         network = build(task, pretrained)
-        return HeatmapNetwork(nn.Sequential(network.backbone, nn.Dropout(0.5)), network.head, network.outputs)
+        network.base.head = nn.Sequential(nn.Dropout(0.5), network.base.head)
+        return network
 
     monkeypatch.setattr(TopDownTask, "build_model", build_with_dropout)
     settings = ("train.epochs=1", "train.checkpoint_every_steps=2")

@@ -78,10 +78,27 @@ class Recorder(torch.optim.SGD):
         self.rates.append(self.param_groups[0]["lr"])
 
 
+class TwoConvolutions(nn.Module):
+    """A base network without norms."""
+
+    outputs = (OutputMap("heatmaps", 4),)
+    feature_channels = 4
+    published_names = ()
+    backbone = None
+
+    def __init__(self, num_keypoints: int) -> None:
+        super().__init__()
+        self.features = nn.Conv2d(3, 4, 7, stride=4, padding=3)
+        self.final_layer = nn.Conv2d(4, num_keypoints, 1)
+
+    def forward(self, crops: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
+        features = self.features(crops)
+        return (self.final_layer(features),), features
+
+
 def small_network_without_norms(task: TopDownTask, pretrained: bool = True) -> HeatmapNetwork:
     torch.manual_seed(0)
-    backbone = nn.Conv2d(3, 4, 7, stride=4, padding=3)
-    return HeatmapNetwork(backbone, nn.Conv2d(4, task.skeleton.num_keypoints, 1), (OutputMap("heatmaps", 4),))
+    return HeatmapNetwork(TwoConvolutions(task.skeleton.num_keypoints))
 
 
 @pytest.fixture
@@ -216,18 +233,18 @@ def test_the_network_starts_from_the_recipes_seed_alone(tiny: MakeRecipe, mini_c
     two = task.build_model().state_dict()
     other = TopDownTask(tiny("train.seed=5"), mini_coco.skeleton).build_model().state_dict()
     assert all(torch.equal(one[name], two[name]) for name in one)
-    assert not torch.equal(one["backbone.conv1.weight"], other["backbone.conv1.weight"])
+    assert not torch.equal(one["base.backbone.conv1.weight"], other["base.backbone.conv1.weight"])
 
 
 def test_backbone_weights_are_used_at_the_start_only(
     tiny: MakeRecipe, mini_coco: ShardedDataset, tmp_path: Path
 ) -> None:
     plain = TopDownTask(tiny(), mini_coco.skeleton).build_model()
-    weights = {name: t + 1 for name, t in plain.backbone.state_dict().items()}
+    weights = {name: t + 1 for name, t in plain.base.backbone.state_dict().items()}
     torch.save(weights, tmp_path / "r18.pth")
     task = TopDownTask(tiny(f"model.backbone_weights={tmp_path / 'r18.pth'}"), mini_coco.skeleton)
-    assert torch.equal(task.build_model().backbone.conv1.weight, weights["conv1.weight"])
-    assert not torch.equal(task.build_model(pretrained=False).backbone.conv1.weight, weights["conv1.weight"])
+    assert torch.equal(task.build_model().base.backbone.conv1.weight, weights["conv1.weight"])
+    assert not torch.equal(task.build_model(pretrained=False).base.backbone.conv1.weight, weights["conv1.weight"])
 
 
 def test_network_input_is_normalised_and_in_the_recipes_channel_order(

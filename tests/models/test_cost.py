@@ -34,7 +34,7 @@ def test_mpii_has_one_row_of_the_last_layer_less() -> None:
 
 def test_the_head_alone_costs_what_the_specs_say() -> None:
     with torch.device("meta"):
-        head = create_model("simplebaseline_resnet50", 17).head.eval()
+        head = create_model("simplebaseline_resnet50", 17).base.head.eval()
         cost = network_cost(head, torch.empty(1, 2048, 8, 6))
     assert cost.params == 10_491_665
     assert cost.macs_dense / 1e9 == pytest.approx(5.651, abs=5e-4)
