@@ -48,6 +48,8 @@ class TopDownTask:
             except (KeyError, TypeError, ValueError) as error:
                 raise ConfigError(f"model: {error.args[0]}") from error
         if pretrained and config.backbone_weights is not None:
+            if model.base.backbone is None:
+                raise ConfigError(f"model.backbone_weights: there are no ImageNet weights for {config.name}")
             load_backbone_weights(model.base.backbone, Path(config.backbone_weights))
         return model
 

@@ -1,6 +1,7 @@
 """Parameters and multiply-accumulates of a network, counted without running it."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +22,7 @@ class Cost:
     macs_dense: int
 
 
-def model_cost(name: str, num_keypoints: int, crop_size: tuple[int, int], **options: object) -> Cost:
+def model_cost(name: str, num_keypoints: int, crop_size: tuple[int, int], **options: Any) -> Cost:
     """Cost of a model of `models.create_model` for crops of (height, width) px. Nothing is allocated or computed."""
     with torch.device("meta"):
         model = create_model(name, num_keypoints, **options).eval()
