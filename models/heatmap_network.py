@@ -20,10 +20,14 @@ class BaseNetwork(Protocol):
         backbone: what ImageNet weights are loaded into; None if there are none for it.
     """
 
-    outputs: tuple[OutputMap, ...]
-    feature_channels: int
-    published_names: tuple[tuple[str, str], ...]
-    backbone: nn.Module | None
+    @property
+    def outputs(self) -> tuple[OutputMap, ...]: ...
+    @property
+    def feature_channels(self) -> int: ...
+    @property
+    def published_names(self) -> tuple[tuple[str, str], ...]: ...
+    @property
+    def backbone(self) -> nn.Module | None: ...
 
     def __call__(self, crops: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
         """Crops (B, 3, H, W) → a tensor for each of `outputs`, and the features (B, C, h, w) which the last of them
@@ -40,8 +44,10 @@ class Plugin(Protocol):
         outputs: what its own maps are; the last one is decoded.
     """
 
-    base_output: OutputMap
-    outputs: tuple[OutputMap, ...]
+    @property
+    def base_output(self) -> OutputMap: ...
+    @property
+    def outputs(self) -> tuple[OutputMap, ...]: ...
 
     def __call__(self, features: Tensor, heatmaps: Tensor) -> tuple[Tensor, ...]:
         """Features (B, C, h, w) and heatmaps (B, K, h, w) → a tensor for each of `outputs`."""
