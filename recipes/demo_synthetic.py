@@ -12,9 +12,10 @@ from pipelines.augmentation import Augmentation
 
 recipe = Recipe(
     name="demo_synthetic",
-    run_dir="runs/demo_synthetic",
     data=DataConfig(crop_size=(192, 144)),
-    model=ModelConfig(name="simplebaseline_resnet18", options={"width": 32, "stages": 3, "deconv_channels": [64, 64]}),
+    model=ModelConfig(
+        name="simplebaseline_resnet18", options={"width": 32, "blocks": [2, 2, 2], "deconv_channels": [64, 64]}
+    ),
     augmentation=Augmentation(scale_factor=0.1, flip_probability=0.5),
     heatmap=HeatmapConfig(encoding="exact", decoding="dark"),
     optim=OptimConfig(lr=4e-3, schedule="cosine", warmup_steps=50),

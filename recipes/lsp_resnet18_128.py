@@ -11,9 +11,8 @@ from pipelines.augmentation import Augmentation
 
 recipe = Recipe(
     name="lsp_resnet18_128",
-    run_dir="runs/lsp_resnet18_128",
     data=DataConfig(crop_size=(128, 128)),
-    model=ModelConfig(name="simplebaseline_resnet18", options={"stages": 3, "deconv_channels": [128, 128]}),
+    model=ModelConfig(name="simplebaseline_resnet18", options={"blocks": [2, 2, 2], "deconv_channels": [128, 128]}),
     augmentation=Augmentation(scale_factor=0.25, rotation_factor=30, flip_probability=0.5),
     heatmap=HeatmapConfig(encoding="exact", decoding="dark"),
     optim=OptimConfig(lr=2e-3, schedule="cosine", warmup_steps=200),

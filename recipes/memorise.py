@@ -9,9 +9,8 @@ from engine.config import DataConfig, EvaluateConfig, HeatmapConfig, ModelConfig
 
 recipe = Recipe(
     name="memorise",
-    run_dir="runs/memorise",
     data=DataConfig(crop_size=(256, 192)),
-    model=ModelConfig(name="simplebaseline_resnet18", options={"stages": 3, "deconv_channels": [128, 128]}),
+    model=ModelConfig(name="simplebaseline_resnet18", options={"blocks": [2, 2, 2], "deconv_channels": [128, 128]}),
     heatmap=HeatmapConfig(encoding="exact", decoding="dark"),
     optim=OptimConfig(lr=1e-3, schedule="cosine", warmup_steps=10),
     train=TrainConfig(epochs=80, batch_size=8, validate_every=20),

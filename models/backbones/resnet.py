@@ -3,9 +3,22 @@
 The stride of a bottleneck sits on its 3x3 convolution, as in torchvision and in the public SimpleBaseline checkpoints.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from torch import Tensor, nn
+
+
+class Block(Protocol):
+    """What a stage is made of: a class or a function that builds (B, inputs, H, W) → (B, expansion·width, H/stride, …).
+
+    `downsample` makes the shortcut of a stage's first block; it is None where the shortcut is the input itself.
+    """
+
+    @property
+    def expansion(self) -> int: ...
+
+    def __call__(self, inputs: int, width: int, stride: int, downsample: nn.Module | None) -> nn.Module: ...
 
 
 def _conv3x3(inputs: int, outputs: int, stride: int) -> nn.Conv2d:
@@ -63,12 +76,16 @@ class ResNet(nn.Module):
 
     Attributes:
         stage_channels: of each stage's feature map.
+    Raises:
+        ValueError: a width or number of blocks that is not whole and above 0, or not one to four stages.
     """
 
-    def __init__(
-        self, block: type[BasicBlock] | type[Bottleneck], blocks_per_stage: tuple[int, ...], width: int = 64
-    ) -> None:
+    def __init__(self, block: Block, blocks_per_stage: tuple[int, ...], width: int = 64) -> None:
         super().__init__()
+        if not all(isinstance(value, int) and value > 0 for value in (width, *blocks_per_stage)):
+            raise ValueError(f"width and blocks must be whole numbers above 0, got {width!r}, {blocks_per_stage!r}")
+        if not 1 <= len(blocks_per_stage) <= 4:
+            raise ValueError(f"blocks must be one to four numbers, one for each stage, got {blocks_per_stage!r}")
         self.conv1 = nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.relu = nn.ReLU(inplace=True)
@@ -86,7 +103,8 @@ class ResNet(nn.Module):
 
     def _initialise(self) -> None:
         for module in self.modules():
-            if isinstance(module, nn.Conv2d):
+            # A ResNet's own convolutions have no bias; what else a block holds has started itself.
+            if isinstance(module, nn.Conv2d) and module.bias is None:
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
@@ -98,9 +116,7 @@ class ResNet(nn.Module):
         return tuple(features)
 
 
-def _stage(
-    block: type[BasicBlock] | type[Bottleneck], inputs: int, width: int, blocks: int, stride: int
-) -> nn.Sequential:
+def _stage(block: Block, inputs: int, width: int, blocks: int, stride: int) -> nn.Sequential:
     outputs = width * block.expansion
     downsample = None
     if stride != 1 or inputs != outputs:
@@ -109,19 +125,21 @@ def _stage(
     return nn.Sequential(first, *(block(outputs, width, 1, None) for _ in range(blocks - 1)))
 
 
-def _resnet(
-    block: type[BasicBlock] | type[Bottleneck], blocks_per_stage: tuple[int, int, int, int]
-) -> Callable[..., ResNet]:
-    def build(width: int = 64, stages: int = 4) -> ResNet:
-        return ResNet(block, blocks_per_stage[:stages], width)
+BLOCKS_PER_STAGE = {
+    "resnet18": (2, 2, 2, 2),
+    "resnet34": (3, 4, 6, 3),
+    "resnet50": (3, 4, 6, 3),
+    "resnet101": (3, 4, 23, 3),
+    "resnet152": (3, 8, 36, 3),
+}
+
+
+def _resnet(name: str) -> Callable[..., ResNet]:
+    def build(width: int = 64, blocks: Sequence[int] | None = None) -> ResNet:
+        block = BasicBlock if name in ("resnet18", "resnet34") else Bottleneck
+        return ResNet(block, tuple(BLOCKS_PER_STAGE[name] if blocks is None else blocks), width)
 
     return build
 
 
-RESNETS: dict[str, Callable[..., ResNet]] = {
-    "resnet18": _resnet(BasicBlock, (2, 2, 2, 2)),
-    "resnet34": _resnet(BasicBlock, (3, 4, 6, 3)),
-    "resnet50": _resnet(Bottleneck, (3, 4, 6, 3)),
-    "resnet101": _resnet(Bottleneck, (3, 4, 23, 3)),
-    "resnet152": _resnet(Bottleneck, (3, 8, 36, 3)),
-}
+RESNETS: dict[str, Callable[..., ResNet]] = {name: _resnet(name) for name in BLOCKS_PER_STAGE}

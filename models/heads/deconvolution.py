@@ -4,6 +4,8 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from models.heads.heatmap_layer import heatmap_layer
+
 
 def deconvolution(inputs: int, outputs: int) -> list[nn.Module]:
     """(B, inputs, h, w) → (B, outputs, 2h, 2w): transposed convolution 4x4, stride 2, norm, ReLU (specs 0.4)."""
@@ -21,9 +23,7 @@ class DeconvolutionHead(nn.Module):
         widths = (inputs, *channels)
         self.deconv_layers = nn.Sequential(*(layer for pair in pairwise(widths) for layer in deconvolution(*pair)))
         self.channels = widths[-1]
-        self.final_layer = nn.Conv2d(self.channels, num_keypoints, 1)
-        nn.init.normal_(self.final_layer.weight, std=0.001)
-        nn.init.zeros_(self.final_layer.bias)  # type: ignore[arg-type]
+        self.final_layer = heatmap_layer(self.channels, num_keypoints)
         self.upsampling = 2 ** len(channels)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:

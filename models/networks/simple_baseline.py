@@ -1,5 +1,7 @@
 """SimpleBaseline (Xiao, Wu & Wei, ECCV 2018): a ResNet, transposed convolutions, one 1x1 convolution (specs 0.4)."""
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
 from models.backbones.resnet import RESNETS
@@ -12,10 +14,11 @@ class SimpleBaseline(nn.Module):
 
     Args:
         resnet: "resnet18" … "resnet152".
-        width: channels of the ResNet's first stage. stages: how many of its four stages there are.
+        width: channels of the ResNet's first stage. blocks: how many each of its stages has; those of `resnet` if not
+            given. Fewer than four stages leave a finer map.
         deconv_channels: outputs of each transposed convolution.
     Raises:
-        ValueError: a width that is not a whole number above 0, or no such number of stages.
+        ValueError: a width or number of blocks that is not whole and above 0, or not one to four stages.
     """
 
     published_names = (("backbone.", ""), ("head.", ""))
@@ -25,18 +28,13 @@ class SimpleBaseline(nn.Module):
         num_keypoints: int,
         resnet: str,
         width: int = 64,
-        stages: int = 4,
+        blocks: Sequence[int] | None = None,
         deconv_channels: tuple[int, ...] = (256, 256, 256),
     ) -> None:
         super().__init__()
-        widths = (width, *deconv_channels)
-        if not all(isinstance(value, int) and value > 0 for value in widths):
-            raise ValueError(
-                f"width and deconv_channels must be whole numbers above 0, got {width!r}, {deconv_channels!r}"
-            )
-        if stages not in (1, 2, 3, 4):
-            raise ValueError(f"stages must be 1, 2, 3 or 4, got {stages!r}")
-        self.backbone = RESNETS[resnet](width, stages)
+        if not all(isinstance(value, int) and value > 0 for value in deconv_channels):
+            raise ValueError(f"deconv_channels must be whole numbers above 0, got {deconv_channels!r}")
+        self.backbone = RESNETS[resnet](width, blocks)
         self.head = DeconvolutionHead(self.backbone.channels, num_keypoints, tuple(deconv_channels))
         self.feature_channels = self.head.channels
         self.outputs = (OutputMap("heatmaps", stride=self.backbone.stride / self.head.upsampling),)

@@ -73,7 +73,9 @@ def test_mpii_takes_no_detected_boxes(tiny: MakeRecipe, mini_mpii: ShardedDatase
         evaluation_samples(tiny("evaluate.detections=boxes.json"), mini_mpii)
 
 
-@pytest.mark.parametrize("option", ["width=0", "width=wide", "stages=5", "stages=0", "deconv_channels=[8,0]"])
+@pytest.mark.parametrize(
+    "option", ["width=0", "width=wide", "blocks=[1,1,1,1,1]", "blocks=[1,0]", "deconv_channels=[8,0]"]
+)
 def test_options_that_build_no_sound_network_are_refused(
     tiny: MakeRecipe, mini_coco: ShardedDataset, option: str
 ) -> None:

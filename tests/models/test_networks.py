@@ -146,8 +146,8 @@ def test_backbone_starts_from_he_initialisation() -> None:
     assert float(conv.weight.detach().std()) == pytest.approx((2 / (512 * 9)) ** 0.5, rel=0.02)
 
 
-def test_every_model_halves_five_times_and_doubles_three_times() -> None:
-    for name in list_models():
+def test_every_simplebaseline_halves_five_times_and_doubles_three_times() -> None:
+    for name in filter(lambda name: name.startswith("simplebaseline"), list_models()):
         with torch.device("meta"):
             network = create_model(name, 14)
             (maps,) = network(torch.empty(2, 3, 96, 64))

@@ -1,0 +1,71 @@
+"""What the tests of published networks share: lists of tensors as in public files, and layers from tensors alone."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Network = TypeVar("Network", bound=nn.Module)
+State = list[tuple[str, tuple[int, ...]]]
+
+
+def fixture(name: str) -> dict[str, Any]:
+    """What was read off a public implementation: source, input, params, macs, output_shapes and state."""
+    return json.loads((Path(__file__).parent / "published" / f"{name}.json").read_text())
+
+
+def state_of(fixture: Mapping[str, Any]) -> State:
+    return [(name, tuple(shape)) for name, shape in fixture["state"]]
+
+
+def public_state(network: Any) -> State:
+    """Names and shapes of a network's tensors, in order, under the names of public files."""
+    return [(_public(name, network.published_names), tuple(t.shape)) for name, t in network.state_dict().items()]
+
+
+def _public(name: str, prefixes: Iterable[tuple[str, str]]) -> str:
+    for own, public in prefixes:
+        if name.startswith(own):
+            return public + name.removeprefix(own)
+    return name
+
+
+def digest(state: State) -> str:
+    """sha256 over a line "name (sizes)" per tensor."""
+    return hashlib.sha256("".join(f"{name} {shape}\n" for name, shape in state).encode()).hexdigest()
+
+
+def randomised(network: Network) -> Network:
+    """Every tensor drawn, norms' statistics too, so that each of them shows in the output; double precision, eval."""
+    torch.manual_seed(0)
+    for name, tensor in network.state_dict().items():
+        if tensor.ndim == 4:
+            tensor.normal_(std=(2 / tensor[0].numel()) ** 0.5)
+        elif name.endswith("running_var"):
+            tensor.uniform_(0.5, 2)
+        elif tensor.is_floating_point():
+            tensor.normal_().mul_(0.3).add_(0.0 if name.endswith(("bias", "mean")) else 1.0)
+    return network.double().eval()
+
+
+def plain_conv(x: Tensor, state: Mapping[str, Tensor], name: str, stride: int = 1) -> Tensor:
+    """The convolution `name`, padded to keep a size that the stride divides."""
+    weight = state[f"{name}.weight"]
+    return F.conv2d(x, weight, state.get(f"{name}.bias"), stride=stride, padding=weight.shape[-1] // 2)
+
+
+def plain_norm(x: Tensor, state: Mapping[str, Tensor], name: str) -> Tensor:
+    mean, var, weight, bias = (state[f"{name}.{part}"] for part in ("running_mean", "running_var", "weight", "bias"))
+    return (x - mean[:, None, None]) / torch.sqrt(var[:, None, None] + 1e-5) * weight[:, None, None] + bias[
+        :, None, None
+    ]
+
+
+def plain_upsampling(x: Tensor, ratio: int) -> Tensor:
+    """Every pixel becomes ratio x ratio equal ones."""
+    return x.repeat_interleave(ratio, dim=2).repeat_interleave(ratio, dim=3)
