@@ -5,15 +5,35 @@ from functools import partial
 from typing import Any
 
 from models.heatmap_network import BaseNetwork, HeatmapNetwork, Plugin
+from models.networks.cpn import CPN
+from models.networks.dlcm import DLCM
+from models.networks.efafnet import EFAFNet
+from models.networks.hourglass import StackedHourglass
+from models.networks.hrnet import HRNetPose
+from models.networks.mrfeanet import MRFeaNet
+from models.networks.mrheatnet import MRHeatNet
 from models.networks.simple_baseline import SimpleBaseline
+from models.plugins.enhancenet import EnhanceNet
+from models.plugins.poserenet import PoseReNet
 
 _RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+_DEEP = ("resnet50", "resnet101", "resnet152")
 
 _NETWORKS: dict[str, Callable[..., BaseNetwork]] = {
     **{f"simplebaseline_{resnet}": partial(SimpleBaseline, resnet=resnet) for resnet in _RESNETS},
+    **{f"hrnet_w{width}": partial(HRNetPose, width=width) for width in (32, 48)},
+    **{f"hourglass_{stacks}": partial(StackedHourglass, stacks=stacks) for stacks in (2, 4, 8)},
+    **{f"cpn_{resnet}": partial(CPN, resnet=resnet) for resnet in ("resnet50", "resnet101")},
+    "dlcm": DLCM,
+    **{f"mrheatnet{n}_{resnet}": partial(MRHeatNet, resnet=resnet, variant=n) for n in (1, 2) for resnet in _DEEP},
+    **{f"mrfeanet{n}_{resnet}": partial(MRFeaNet, resnet=resnet, variant=n) for n in (1, 2) for resnet in _DEEP},
+    **{f"efafnet_{resnet}": partial(EFAFNet, resnet=resnet) for resnet in _DEEP},
 }
 
-_PLUGINS: dict[str, Callable[..., Plugin]] = {}
+_PLUGINS: dict[str, Callable[..., Plugin]] = {
+    "enhancenet": EnhanceNet,
+    "poserenet": PoseReNet,
+}
 
 
 def list_models() -> list[str]:
