@@ -26,6 +26,7 @@ from pose.errors import UserError
 from pose.heatmaps import Decoding, Encoding, FlipShift
 
 Size = tuple[PositiveInt, PositiveInt]
+Precision = Literal["auto", "32-true", "bf16-mixed"]
 
 
 class ConfigError(UserError, ValueError):
@@ -82,14 +83,14 @@ class StorageConfig(_Frozen):
 class ModelConfig(_Frozen):
     """`plugin` is put on the network `name`; `options` and `plugin_options` go to their builders.
 
-    `backbone_weights` is a torchvision ImageNet file.
+    `weights` is a file to start from: a public checkpoint of the whole network, or ImageNet weights of its backbone.
     """
 
     name: str
     options: dict[str, Any] = {}
     plugin: str | None = None
     plugin_options: dict[str, Any] = {}
-    backbone_weights: str | None = None
+    weights: str | None = None
 
 
 class HeatmapConfig(_Frozen):
@@ -104,7 +105,7 @@ class OptimConfig(_Frozen):
     """The optimiser and its learning rate: `lr`, after a linear warm-up, times `gamma` at each of `milestones` (epochs)
     or along a half cosine down to 0."""
 
-    name: Literal["adam", "adamw"] = "adam"
+    name: Literal["adam", "adamw", "rmsprop"] = "adam"
     lr: PositiveFloat = 1e-3
     weight_decay: NonNegativeFloat = 0.0
     schedule: Literal["multistep", "cosine"] = "multistep"
@@ -123,7 +124,7 @@ class TrainConfig(_Frozen):
     epochs: PositiveInt = 140
     batch_size: PositiveInt = 128
     accumulate: PositiveInt = 1
-    precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
+    precision: Precision = "auto"
     channels_last: bool = True
     seed: NonNegativeInt = 0
     validate_every: PositiveInt = 1
@@ -136,21 +137,27 @@ class EvaluateConfig(_Frozen):
     """`detections` is a file of detector boxes (COCO results JSON); without it, ground-truth boxes are used.
 
     `flip_shift` says how far mirrored maps are moved: "public" as the public code does, "exact" by what they are off,
-    "none" as DARK does (specs 0.3, 2.3).
+    "none" as DARK does (specs 0.3, 2.3). `soft_nms_sigma` lowers, before any pose is estimated, the scores of detected
+    boxes that overlap better ones (Gaussian Soft-NMS); None leaves them as they are.
+
+    `precision` is that of `posestream evaluate`: in bf16 neighbouring values of a heatmap round to the same number, so
+    scores would depend on the hardware. While training, validation has the training's precision.
     """
 
     batch_size: PositiveInt = 64
     flip_test: bool = True
     flip_shift: FlipShift = "public"
     detections: str | None = None
+    soft_nms_sigma: PositiveFloat | None = None
     nms_threshold: float = Field(default=0.9, gt=0, le=1)
+    precision: Precision = "32-true"
 
 
 class Recipe(_Frozen):
-    """One experiment. `run_dir` is where checkpoints and logs go."""
+    """One experiment. `run_dir` is where checkpoints and logs go; runs/NAME if it is not given."""
 
     name: str
-    run_dir: str
+    run_dir: str = Field(default_factory=lambda given: f"runs/{given.get('name')}")
     data: DataConfig
     storage: StorageConfig = StorageConfig()
     model: ModelConfig
@@ -176,6 +183,11 @@ def override(recipe: Recipe, assignments: Sequence[str]) -> Recipe:
             raise ConfigError(f"{assignment!r} is not of the form key=value, e.g. optim.lr=5e-4")
         recipe = _with_leaf(recipe, path.strip(), text)
     return recipe
+
+
+def variant(recipe: Recipe, name: str, *assignments: str) -> Recipe:
+    """The recipe under another name, in a run folder of its own, with leaves replaced as by `override`."""
+    return override(recipe, [f"name={name}", f"run_dir=runs/{name}", *assignments])
 
 
 def _with_leaf(recipe: Recipe, path: str, text: str) -> Recipe:
@@ -209,7 +221,9 @@ def parse_recipe(tree: dict[str, Any] | str) -> Recipe:
     try:
         return Recipe.model_validate_json(tree) if isinstance(tree, str) else Recipe.model_validate(tree)
     except ValidationError as error:
-        raise ConfigError("; ".join(map(_problem, error.errors()))) from error
+        # What a default is made from is missing: that is reported already.
+        problems = [_problem(row) for row in error.errors() if row["type"] != "default_factory_not_called"]
+        raise ConfigError("; ".join(problems)) from error
 
 
 def _problem(row: Any) -> str:

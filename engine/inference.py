@@ -4,13 +4,16 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 
 from engine.config import ConfigError, Recipe
 from engine.topdown import TopDownTask
 from evaluation.predictions import Predictions
 from evaluation.score import Score, evaluate
+from evaluation.soft_nms import soft_nms
 from models import HeatmapNetwork
 from pipelines.samples import TopDownSamples, annotated_samples, detected_samples
 from sharding.dataset import ShardedDataset
@@ -18,7 +21,7 @@ from sharding.ground_truth import ground_truth
 
 
 def evaluation_samples(recipe: Recipe, dataset: ShardedDataset) -> TopDownSamples:
-    """The recipe's detector boxes if it names a file, else the annotated boxes.
+    """The recipe's detector boxes if it names a file, after Soft-NMS if it asks for that, else the annotated boxes.
 
     Raises:
         ConfigError: the file cannot be read, has no box in the split's pictures, or the benchmark takes none.
@@ -30,12 +33,23 @@ def evaluation_samples(recipe: Recipe, dataset: ShardedDataset) -> TopDownSample
     if benchmark == "mpii":
         raise ConfigError(f"evaluate.detections={path}: MPII gives every person's place and takes no others")
     try:
-        samples = detected_samples(dataset, json.loads(Path(path).read_bytes()))
+        rows = json.loads(Path(path).read_bytes())
+        samples = detected_samples(dataset, rows)
+        if recipe.evaluate.soft_nms_sigma is not None and len(samples):
+            samples = detected_samples(dataset, _softened(rows, recipe.evaluate.soft_nms_sigma))
     except (OSError, ValueError) as error:
         raise ConfigError(f"evaluate.detections={path}: {error}") from error
     if len(samples) == 0:
         raise ConfigError(f"evaluate.detections={path} holds no person's box for {dataset.folder.uri}")
     return samples
+
+
+def _softened(rows: list[dict[str, Any]], sigma: float) -> list[dict[str, Any]]:
+    """Detected persons with their scores after Soft-NMS, without those that it drops."""
+    persons = [row for row in rows if row.get("category_id", 1) == 1]
+    boxes, scores, image_ids = (np.array([row[field] for row in persons]) for field in ("bbox", "score", "image_id"))
+    softened = soft_nms(boxes, scores, image_ids, sigma).tolist()
+    return [row | {"score": score} for row, score in zip(persons, softened, strict=True) if score > 0]
 
 
 @torch.no_grad()

@@ -31,6 +31,8 @@ def crop_sheet(recipe: Recipe, dataset: ShardedDataset, count: int = 24, columns
 def replayed_crop(recipe: Recipe, dataset: ShardedDataset, instance_id: int, pass_number: int) -> Picture:
     """The crop that training saw of an instance, its exact pixels on the left, with skeleton on the right.
 
+    The pixels are the loader's: colour gains (`augmentation.channel_gain`) come after it, on the network's device.
+
     Args:
         pass_number: how often training had gone through the split before; the epoch, if it does so once in each.
     Raises:

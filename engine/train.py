@@ -69,7 +69,7 @@ class _Training:
     def __init__(self, recipe: Recipe, console: Console) -> None:
         self.recipe, self.console = recipe, console
         self.run_dir = Path(recipe.run_dir)
-        self.fabric = make_fabric(recipe)
+        self.fabric = make_fabric(recipe.train.precision)
         datasets = open_training_splits(recipe)
         self.skeleton, self._digest = training_skeleton(recipe, datasets), training_digest(datasets)
         self.val = open_split(recipe.data.val, recipe.storage) if recipe.data.val is not None else None

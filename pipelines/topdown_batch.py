@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipelines.augmentation import Augmentation, augment
+from pipelines.augmentation import Augmentation, augment, channel_gains
 from pipelines.dali_graph import CropGraph, GraphInput
 from pipelines.pictures import PictureIndex
 from pipelines.samples import Instances, PersonSamples
@@ -38,6 +38,8 @@ class TopDownBatch:
         instance_ids, image_ids: (B,) int64; instance id −1 for a detected box.
         box_scores: (B,) float64. box_areas: (B,) float64, image px² that the crop shows.
         valid: (B,) bool.
+        channel_gains: (B, 3) float32, what the crops' red, green and blue are still to be multiplied by; None if they
+            are as they should be.
     """
 
     crops: Tensor
@@ -49,6 +51,7 @@ class TopDownBatch:
     box_scores: Tensor
     box_areas: Tensor
     valid: Tensor
+    channel_gains: Tensor | None = None
 
     def without(self, rows: NDArray[np.bool_]) -> Self:
         """The batch with more rows (B,) that count for nothing."""
@@ -79,6 +82,7 @@ class TopDownMaker:
         # Detected boxes have no instance id; they are never augmented, but need a number all the same.
         ids = np.where(instances.instance_ids < 0, share.samples, instances.instance_ids)
         image_to_crop, keypoints, visibility, areas = self._augment(instances, share.passes, ids)
+        gains = channel_gains(self.settings.augmentation, (self.settings.seed, share.passes, ids))
         graph_input = GraphInput(
             share.pictures, share.picture_of_sample, invert_affine(image_to_crop), picture_sizes=share.picture_sizes
         )
@@ -92,6 +96,7 @@ class TopDownMaker:
             box_scores=torch.from_numpy(instances.box_scores),
             box_areas=torch.from_numpy(areas),
             valid=torch.from_numpy(share.valid),
+            channel_gains=None if gains is None else torch.from_numpy(gains),
         )
         return graph_input, batch
 

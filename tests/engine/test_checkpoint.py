@@ -187,7 +187,7 @@ def test_the_same_run_may_go_on(checkpoint: Checkpoint, recipe: Recipe) -> None:
     [
         "name=other", "run_dir=elsewhere", "data.train=/moved", "data.val=/v", "data.threads=7", "data.prefetch=5",
         "train.epochs=200", "train.validate_every=3", "train.checkpoint_every_steps=5", "evaluate.flip_test=false",
-        "train.keep_step_checkpoints=true", "model.backbone_weights=/gone.pth", "evaluate.detections=/boxes.json",
+        "train.keep_step_checkpoints=true", "model.weights=/gone.pth", "evaluate.detections=/boxes.json",
         "train.verdict_seconds=0", "data.on_bad_sample=skip", "data.max_bad_share=0.5", "storage.cache=/nvme",
         "storage.connections=3", "storage.attempts=9",
     ],

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from engine.config import ConfigError, Recipe, leaves, override, parse_recipe
+from engine.config import ConfigError, Recipe, leaves, override, parse_recipe, variant
 from pose.errors import UserError
 
 
@@ -47,6 +47,14 @@ def value(recipe: Recipe, path: str) -> Any:
         ("optim.milestones=[7]", "optim.milestones", (7,)),
         ("optim.milestones=(7,)", "optim.milestones", (7,)),
         ("augmentation.rotation_factor=40", "augmentation.rotation_factor", 40.0),
+        ("augmentation.scale_range=0.7,1.35", "augmentation.scale_range", (0.7, 1.35)),
+        ("augmentation.scale_range=[1, 2]", "augmentation.scale_range", (1.0, 2.0)),
+        ("augmentation.scale_range=none", "augmentation.scale_range", None),
+        ("augmentation.rotation_range=45", "augmentation.rotation_range", 45.0),
+        ("optim.name=rmsprop", "optim.name", "rmsprop"),
+        ("evaluate.soft_nms_sigma=0.5", "evaluate.soft_nms_sigma", 0.5),
+        ("evaluate.soft_nms_sigma=none", "evaluate.soft_nms_sigma", None),
+        ("model.weights=resnet50.pth", "model.weights", "resnet50.pth"),
         ("model.options.width=8", "model.options.width", 8),
         ("model.options.brand_new=[1, 2]", "model.options.brand_new", [1, 2]),
         ("model.options.kind=deep", "model.options.kind", "deep"),
@@ -80,7 +88,7 @@ def test_a_leaf_is_set_from_text(recipe: Recipe, assignment: str, path: str, exp
         ("train.epochs=2.5", ["train.epochs", "integer", "2.5"]),
         ("train.epochs=0", ["train.epochs", "greater than 0", "0"]),
         ("train.seed=-1", ["train.seed", "-1"]),
-        ("optim.name=sgd", ["optim.name", "'adam' or 'adamw'", "'sgd'"]),
+        ("optim.name=sgd", ["optim.name", "'adam', 'adamw' or 'rmsprop'", "'sgd'"]),
         ("train.precision=16-mixed", ["train.precision", "'32-true' or 'bf16-mixed'", "'16-mixed'"]),
         ("data.shuffle=no", ["data.shuffle", "'image', 'instance' or 'none'", "'no'"]),
         ("data.convention=opencv", ["data.convention", "'hrnet' or 'unbiased'", "'opencv'"]),
@@ -94,6 +102,10 @@ def test_a_leaf_is_set_from_text(recipe: Recipe, assignment: str, path: str, exp
         ("evaluate.nms_threshold=1.5", ["evaluate.nms_threshold", "less than or equal to 1", "1.5"]),
         ("augmentation.scale_factor=2", ["augmentation", "scale_factor must lie in [0, 1)", "2"]),
         ("augmentation.flip_probability=-0.1", ["flip_probability must lie in [0, 1]", "-0.1"]),
+        ("augmentation.scale_range=2,1", ["scale_range must be (low, high) with 0 < low <= high", "(2.0, 1.0)"]),
+        ("augmentation.channel_gain=1", ["channel_gain must lie in [0, 1)", "1.0"]),
+        ("evaluate.soft_nms_sigma=0", ["evaluate.soft_nms_sigma", "greater than 0", "0"]),
+        ("model.backbone_weights=x", ["model.backbone_weights", "model has: ", "weights"]),
         ("augmentation.rotation_factor=lots", ["augmentation.rotation_factor", "number", "'lots'"]),
     ],
 )
@@ -141,6 +153,32 @@ def test_all_wrong_values_of_a_tree_are_reported_together(recipe: Recipe) -> Non
 )
 def test_a_word_is_read_as_what_its_setting_can_take(recipe: Recipe, assignment: str, leaf: str, value: object) -> None:
     assert leaves(override(recipe, [assignment]))[leaf] == value
+
+
+def test_uniform_draws_replace_normal_ones_only_if_those_are_switched_off(recipe: Recipe) -> None:
+    normal = override(recipe, ["augmentation.scale_factor=0.3"])
+    with pytest.raises(ConfigError, match=r"augmentation: .*scale_factor and scale_range exclude each other, got 0\.3"):
+        override(normal, ["augmentation.scale_range=0.7,1.3"])
+    changed = override(normal, ["augmentation.scale_factor=0", "augmentation.scale_range=0.7,1.3"])
+    assert changed.augmentation.scale_range == (0.7, 1.3)
+
+
+def test_a_recipe_runs_in_a_folder_of_its_name_unless_it_says_otherwise(recipe: Recipe) -> None:
+    tree = {"name": "fast", "data": {}, "model": {"name": "net"}}
+    assert parse_recipe(tree).run_dir == "runs/fast"
+    assert parse_recipe(tree | {"run_dir": "elsewhere"}).run_dir == "elsewhere"
+    assert override(parse_recipe(tree), ["name=slow"]).run_dir == "runs/fast"
+    with pytest.raises(ConfigError, match=r"^name: Field required$"):
+        parse_recipe({name: value for name, value in tree.items() if name != "name"})
+
+
+def test_a_variant_has_its_own_name_and_folder_and_the_given_leaves(recipe: Recipe) -> None:
+    changed = variant(recipe, "net_256x192", "optim.lr=0.5", "model.plugin=enhancenet")
+    assert (changed.name, changed.run_dir) == ("net_256x192", "runs/net_256x192")
+    before, after = leaves(recipe), leaves(changed)
+    assert {name for name in after if before[name] != after[name]} == {"name", "run_dir", "optim.lr", "model.plugin"}
+    with pytest.raises(ConfigError, match=r"optim\.lrr"):
+        variant(recipe, "x", "optim.lrr=1")
 
 
 def test_a_later_assignment_wins_and_the_given_recipe_stays(recipe: Recipe) -> None:

@@ -79,11 +79,9 @@ def test_what_the_weights_were_trained_for_wins_over_the_recipe(
     ]
 
 
-def test_automatic_precision_is_what_the_hardware_computes_in(
-    tiny: MakeRecipe, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_automatic_precision_is_what_the_hardware_computes_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     for capabilities, expected in (({"avx512_bf16": True}, "bf16-mixed"), ({"avx2": True}, "32-true")):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda capabilities=capabilities: capabilities)
-        assert resolved_precision(tiny("train.precision=auto")) == expected
-    assert resolved_precision(tiny("train.precision=bf16-mixed")) == "bf16-mixed"
+        assert resolved_precision("auto") == expected
+    assert resolved_precision("bf16-mixed") == "bf16-mixed"

@@ -1,11 +1,12 @@
 """Augmentation: how often, how far, and the half body of the public code as a loop."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
 
-from pipelines.augmentation import Augmentation, augment
+from pipelines.augmentation import Augmentation, augment, channel_gains
 from pipelines.counter_rng import uniform
 from pose.crop import box_to_center_extent
 from pose.skeletons import COCO_17, CROWDPOSE_14, MPII_16
@@ -13,6 +14,15 @@ from pose.skeletons import COCO_17, CROWDPOSE_14, MPII_16
 COUNT = 20_000
 CROP_SIZE = (256, 192)
 IDS = np.arange(COUNT) * 7 + 13
+PINNED = {  # of instances 3, 42 and 183126 at seed 7 in epoch 2
+    "normal scale": [0.7926623, 0.65, 0.8533277],
+    "normal rotation": [-58.6995951, 19.329002, -6.1027793],
+    "mirror": [False, False, True],
+    "center": [[299.6181858, 202.31072], [303.2282458, 194.4749173], [291.2341241, 203.5404086]],
+    "uniform scale": [1.1664352, 1.3318572, 0.778479],
+    "uniform rotation": [5.5459503, -30.9267288, 16.0208836],
+    "gains": [[1.0826055, 0.8783759, 1.070649], [1.0929412, 1.0683621, 1.0998347], [1.1086006, 0.8908164, 0.874535]],
+}
 
 
 def varied(augmentation, skeleton=COCO_17, seed=0, epoch=0, ids=IDS, keypoints=None):
@@ -63,6 +73,75 @@ def test_scale():
     assert factors.mean() == pytest.approx(1, abs=0.006)
 
 
+def test_uniform_scale():
+    regions, _, extent = varied(Augmentation(scale_range=(0.7, 1.35)))
+    factors = regions.extent / extent
+    np.testing.assert_allclose(factors[:, 0], factors[:, 1])
+    shares = np.histogram(factors[:, 0], bins=10, range=(0.7, 1.35))[0] / COUNT
+    np.testing.assert_allclose(shares, 0.1, atol=0.01)  # all of them in the range, none more often
+    same, _, _ = varied(Augmentation(scale_range=(1.2, 1.2)))
+    np.testing.assert_allclose(same.extent, 1.2 * extent)
+
+
+def test_uniform_rotation():
+    regions, _, _ = varied(Augmentation(rotation_range=45, rotation_probability=0.5))
+    angles = regions.rotation[regions.rotation != 0]
+    assert len(angles) / COUNT == pytest.approx(0.5, abs=0.012)
+    shares = np.histogram(angles, bins=10, range=(-45, 45))[0] / len(angles)
+    np.testing.assert_allclose(shares, 0.1, atol=0.015)
+
+
+def test_uniform_draws_leave_all_others_as_they_are():
+    normal = Augmentation(0.35, 45, 0.6, 0.5, translation_factor=0.1)
+    uniform_ones = dataclasses.replace(
+        normal, scale_factor=0, scale_range=(0.5, 2), rotation_factor=0, rotation_range=90, channel_gain=0.5
+    )
+    (one, center, _), (other, _, _) = varied(normal), varied(uniform_ones)
+    np.testing.assert_array_equal(one.mirror, other.mirror)
+    np.testing.assert_array_equal(one.rotation != 0, other.rotation != 0)
+    shifts = [(regions.center - center) / regions.extent[:, ::-1] for regions in (one, other)]
+    np.testing.assert_allclose(*shifts)
+    assert (one.extent != other.extent).all()
+
+
+def test_channel_gains():
+    gains = channel_gains(Augmentation(channel_gain=0.2), (0, 0, IDS))
+    assert (gains.shape, gains.dtype) == ((COUNT, 3), np.float32)
+    for channel in range(3):
+        shares = np.histogram(gains[:, channel], bins=10, range=(0.8, 1.2))[0] / COUNT
+        np.testing.assert_allclose(shares, 0.1, atol=0.01)
+    assert channel_gains(Augmentation(), (0, 0, IDS)) is None
+
+
+def test_channel_gains_depend_on_seed_epoch_and_id_alone():
+    augmentation = Augmentation(channel_gain=0.2)
+    gains = channel_gains(augmentation, (3, 5, IDS))
+    order = np.random.default_rng(0).permutation(COUNT)
+    np.testing.assert_array_equal(channel_gains(augmentation, (3, 5, IDS[order])), gains[order])
+    np.testing.assert_array_equal(channel_gains(augmentation, (3, np.full(COUNT, 5), IDS)), gains)
+    for seed, epoch in ((4, 5), (3, 6)):
+        assert (channel_gains(augmentation, (seed, epoch, IDS)) != gains).mean() > 0.99
+
+
+def test_the_draws_of_an_instance_stay_as_they_were():
+    """Pinned: a run that is resumed with a newer version sees the same crops."""
+    ids = np.array([3, 42, 183126])
+    normal, _, _ = varied(Augmentation(0.35, 45, 1.0, 0.5, translation_factor=0.1), seed=7, epoch=2, ids=ids)
+    ranges = Augmentation(scale_range=(0.7, 1.35), rotation_range=45, rotation_probability=1.0, channel_gain=0.2)
+    uniform_ones, _, extent = varied(ranges, seed=7, epoch=2, ids=ids)
+    found = {
+        "normal scale": normal.extent[:, 0] / extent[:, 0],
+        "normal rotation": normal.rotation,
+        "mirror": normal.mirror,
+        "center": normal.center,
+        "uniform scale": uniform_ones.extent[:, 0] / extent[:, 0],
+        "uniform rotation": uniform_ones.rotation,
+        "gains": channel_gains(ranges, (7, 2, ids)),
+    }
+    for name, values in PINNED.items():
+        np.testing.assert_allclose(found[name], values, rtol=1e-6, err_msg=name)
+
+
 def test_translation():
     augmentation = Augmentation(translation_factor=0.2)
     regions, center, extent = varied(augmentation)
@@ -76,12 +155,22 @@ def test_translation():
     np.testing.assert_allclose((scaled.center - center) / scaled.extent[:, ::-1], shift)
 
 
-def test_the_parts_are_independent():
-    everything = Augmentation(0.35, 45, 0.6, 0.5, 0.3, translation_factor=0.1)
+@pytest.mark.parametrize(
+    "everything",
+    [
+        Augmentation(0.35, 45, 0.6, 0.5, 0.3, translation_factor=0.1, channel_gain=0.2),
+        Augmentation(
+            flip_probability=0.5, translation_factor=0.1, scale_range=(0.7, 1.3), rotation_range=45, channel_gain=0.2
+        ),
+    ],
+    ids=["normal", "uniform"],
+)
+def test_the_parts_are_independent(everything):
     regions, center, extent = varied(everything)
     shift = regions.center - center
     parts = [regions.extent[:, 0] / extent[:, 0], regions.rotation, regions.mirror, shift[:, 0], shift[:, 1]]
     parts.append(regions.rotation != 0)
+    parts.extend(channel_gains(everything, (0, 0, IDS)).T)
     correlation = np.corrcoef(np.array(parts, dtype=float))
     assert np.abs(correlation - np.eye(len(parts))).max() < 0.03
 
@@ -209,10 +298,24 @@ def test_half_body_of_keypoints_on_one_spot_still_has_an_extent():
         {"rotation_factor": -1.0},
         {"rotation_factor": float("nan")},
         {"translation_factor": -0.1},
+        {"scale_range": (0, 1)},
+        {"scale_range": (1.2, 0.8)},
+        {"scale_range": (0.5, float("nan"))},
+        {"rotation_range": -1.0},
+        {"rotation_range": float("nan")},
+        {"channel_gain": -0.1},
+        {"channel_gain": 1.0},
     ],
     ids=str,
 )
 def test_impossible_settings_are_refused_by_name_and_value(wrong):
     ((name, value),) = wrong.items()
-    with pytest.raises(ValueError, match=rf"{name} must .*got {value}"):
+    with pytest.raises(ValueError, match=rf"{name} must .*got {re.escape(str(value))}"):
         Augmentation(**wrong)
+
+
+@pytest.mark.parametrize(("kind", "value"), [("scale", (0.7, 1.3)), ("rotation", 45)])
+def test_normal_and_uniform_draws_exclude_each_other(kind, value):
+    message = f"{kind}_factor and {kind}_range exclude each other, got 0.3 and {value}"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        Augmentation(**{f"{kind}_factor": 0.3, f"{kind}_range": value})
