@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from sharding.synthetic import SyntheticFiles
 
 _PACKAGES = ("pose", "sharding", "pipelines", "models", "evaluation", "engine", "recipes")
-_SIZES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 _FINISHED_WITH_REFUSALS = 3
 
 app = typer.Typer(
@@ -193,85 +192,96 @@ def train(
     """Train a recipe; a run folder that holds a checkpoint of it is resumed.
 
     Example: `posestream train simplebaseline_resnet50_coco_256x192 data.train=/data/coco/train2017
-    data.val=/data/coco/val2017 model.backbone_weights=resnet50.pth`
+    data.val=/data/coco/val2017 model.weights=resnet50.pth`
     """
-    from engine.config import override
     from engine.train import train as train_recipe
-    from recipes import load_recipe
 
-    result = train_recipe(override(load_recipe(recipe), settings or []), _console())
+    result = train_recipe(_chosen_recipe(recipe, settings), _console())
     _say(f"{result.steps} batches; best: {result.best}, last: {result.last}")
 
 
 @app.command()
 def evaluate(
     recipe: Annotated[str, typer.Argument(help="A recipe's name, or a path to a .py file that defines one")],
-    checkpoint: Annotated[Path, typer.Option(help="A .ckpt file of a training run")],
+    checkpoint: Annotated[Path | None, typer.Option(help="A .ckpt file of a training run")] = None,
+    weights: Annotated[Path | None, typer.Option(help="Instead: a public checkpoint of the recipe's network")] = None,
     settings: Overrides = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of the results  [default: evaluation/ in the run]")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the results  [default: one in the run folder]")] = None,
 ) -> None:
     """Score a checkpoint with the benchmark's official evaluator on the recipe's data.val.
 
-    Network, heatmaps and crops are as the checkpoint was trained, unless settings say otherwise. Writes metrics.json,
-    results.json (submission layout), recipe.json and report.html.
+    Network, heatmaps and crops are as the --checkpoint was trained (for --weights: as the recipe says), unless settings
+    say otherwise. Writes metrics.json, results.json (submission layout), recipe.json and report.html.
 
-    Example: `posestream evaluate simplebaseline_resnet50_coco_256x192 --checkpoint best.ckpt
-    data.val=/data/coco/val2017 evaluate.detections=person_detections_val2017.json`
+    Example: `posestream evaluate hrnet_w32_coco_256x192 --checkpoint best.ckpt data.val=/data/coco/val2017
+    evaluate.detections=person_detections_val2017.json`, or with `--weights pose_hrnet_w32_256x192.pth`
     """
     from engine.checkpoint import load_checkpoint, with_trained_settings
     from engine.config import override
-    from engine.evaluate import evaluate_checkpoint, write_evaluation
+    from engine.evaluate import evaluate_checkpoint, evaluate_published, write_evaluation
     from evaluation.table import score_table
     from recipes import load_recipe
 
-    # What the weights were trained with holds, unless the command line says otherwise.
-    base, changes = with_trained_settings(load_recipe(recipe), load_checkpoint(checkpoint))
-    for change in changes:
-        _say(f"note: {change}")
-    evaluated = evaluate_checkpoint(override(base, settings or []), checkpoint, _console())
-    folder = out or checkpoint.parent / "evaluation"
+    if checkpoint is not None and weights is None:
+        # What the weights were trained with holds, unless the command line says otherwise.
+        base, changes = with_trained_settings(load_recipe(recipe), load_checkpoint(checkpoint))
+        for change in changes:
+            _say(f"note: {change}")
+        evaluated = evaluate_checkpoint(override(base, settings or []), checkpoint, _console())
+        folder = out or checkpoint.parent / "evaluation"
+    elif weights is not None and checkpoint is None:
+        evaluated = evaluate_published(_chosen_recipe(recipe, settings), weights, _console())
+        folder = out or Path(evaluated.recipe.run_dir) / f"evaluation-{weights.stem}"
+    else:
+        raise typer.BadParameter("give one of them", param_hint="--checkpoint, --weights")
     write_evaluation(evaluated, folder)
-    _console().print(score_table({checkpoint.stem: evaluated.score}))
+    _console().print(score_table({Path(evaluated.weights).stem: evaluated.score}))
     for note in evaluated.score.notes:
         _say(f"note: {note}")
     _say(f"metrics.json, results.json, recipe.json, report.html: {folder}")
 
 
 @app.command()
+def recipes(part: Annotated[str, typer.Argument(help="Only those with this in their names")] = "") -> None:
+    """List the recipes that come with posestream; their files in recipes/ say what to expect of them.
+
+    Example: `posestream recipes hrnet`
+    """
+    from recipes import list_recipes
+
+    for name in list_recipes():
+        if part in name:
+            print(name)
+
+
+@app.command()
 def models(
+    table: Annotated[bool, typer.Option("--table", help="The papers' systems beside the papers' figures")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")] = False,
     keypoints: Annotated[int, typer.Option(min=1, help="Number of keypoints")] = 17,
     crop: Annotated[str, typer.Option(help="HEIGHTxWIDTH of the crop, px")] = "256x192",
 ) -> None:
-    """List networks with parameters and multiply-accumulates.
+    """List networks with parameters and multiply-accumulates (MACs).
 
     `macs` counts transposed convolutions on their input side (the work done), `macs_dense` on their output side (as
-    papers do).
+    papers do). With --table, a figure that a paper prints stands to the right of the one in the same unit.
 
-    Example: `posestream models --json`
+    Example: `posestream models --json`, or `posestream models --table`
     """
-    from models import list_models
-    from models.cost import model_cost
+    from models.cost_table import cost_rows, cost_table, paper_rows, paper_table
 
     match = re.fullmatch(r"(\d+)x(\d+)", crop)
     if match is None or "0" in match.groups():
         raise typer.BadParameter(f"expected HEIGHTxWIDTH such as 256x192, got {crop!r}", param_hint="--crop")
-    size = (int(match[1]), int(match[2]))
-    costs = {name: model_cost(name, keypoints, size) for name in list_models()}
+    if table and (keypoints, crop) != (17, "256x192"):
+        raise typer.BadParameter("--table has the papers' own keypoints and crops", param_hint="--keypoints, --crop")
+    rows = paper_rows() if table else cost_rows(keypoints, (int(match[1]), int(match[2])))
     if as_json:
-        rows = [
-            {"name": name, **vars(cost), "crop_size": size, "num_keypoints": keypoints} for name, cost in costs.items()
-        ]
         print(json.dumps(rows, indent=1))
-        return
-    from rich.table import Table
-
-    table = Table("name", title=f"{keypoints} keypoints, {crop} px")
-    for column in ("params", "macs", "macs_dense"):
-        table.add_column(column, justify="right")
-    for name, cost in costs.items():
-        table.add_row(name, f"{cost.params:,}", f"{cost.macs:,}", f"{cost.macs_dense:,}")
-    _console().print(table)
+    elif table:
+        _console(width=200).print(paper_table(rows))  # in a narrow one, numbers would be cut
+    else:
+        _console().print(cost_table(rows))
 
 
 @app.command()
@@ -286,11 +296,9 @@ def demo(
 
     Example: `posestream demo --out runs/demo`
     """
-    from engine.config import override
     from engine.evaluate import evaluate_checkpoint, write_evaluation
     from engine.train import train as train_recipe
     from evaluation.table import score_table
-    from recipes import load_recipe
 
     for name, count, seed in (("train", images, 0), ("val", max(images // 6, 2), 1)):
         shards = out / "shards" / name
@@ -298,7 +306,7 @@ def demo(
             files = _render("coco", out / "raw" / name, count, seed, None)
             convert("coco", files.images, files.annotations, str(shards))
     defaults = [f"data.{name}={out / 'shards' / name}" for name in ("train", "val")] + [f"run_dir={out / 'run'}"]
-    recipe = override(load_recipe("demo_synthetic"), defaults + (settings or []))
+    recipe = _chosen_recipe("demo_synthetic", defaults + (settings or []))
     inspect(str(out / "shards" / "train"), out / "crops.png", "demo_synthetic", settings=settings)
     result = train_recipe(recipe, _console())
     untrained = evaluate_checkpoint(recipe, None, _console())
@@ -313,7 +321,7 @@ def demo(
     )
 
 
-def _chosen_recipe(name: str, settings: list[str] | None, seed: int | None) -> "Recipe":
+def _chosen_recipe(name: str, settings: list[str] | None, seed: int | None = None) -> "Recipe":
     from engine.config import override
     from recipes import load_recipe
 
@@ -348,11 +356,12 @@ def _require_dataset(name: str) -> None:
 
 
 def _bytes(text: str) -> int:
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", text)
-    unit = (match[2].upper() or "B") if match else ""
-    if match is None or unit not in _SIZES or float(match[1]) * _SIZES[unit] < 1:
-        raise typer.BadParameter(f"expected a size such as 256MB, got {text!r}", param_hint="--shard-size")
-    return int(float(match[1]) * _SIZES[unit])
+    from sharding.byte_size import parse_byte_size
+
+    try:
+        return parse_byte_size(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--shard-size") from error
 
 
 def _progress(label: str, total: int, unit: str) -> "SampleProgress":
@@ -366,10 +375,10 @@ def _say(text: str) -> None:
     _console().print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def _console() -> "Console":
+def _console(width: int | None = None) -> "Console":
     from rich.console import Console
 
-    return Console()
+    return Console(width=width)
 
 
 def _require_own_packages() -> None:

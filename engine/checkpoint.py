@@ -20,7 +20,7 @@ _FREE_TO_CHANGE = (
     "name", "run_dir", "evaluate.", "data.train", "data.val", "data.threads", "data.prefetch",
     "data.on_bad_sample", "data.max_bad_share", "storage.",
     "train.validate_every", "train.checkpoint_every_steps", "train.keep_step_checkpoints", "train.verdict_seconds",
-    "model.backbone_weights",
+    "model.weights",
 )  # fmt: skip
 
 
@@ -78,7 +78,10 @@ def load_checkpoint(path: Path) -> Checkpoint:
     except WeightsError as error:
         raise CheckpointError(f"{path} is not a readable checkpoint: {error}") from error
     if content.get("format") != _FORMAT:
-        raise CheckpointError(f"{path} is not a posestream checkpoint of format {_FORMAT}")
+        raise CheckpointError(
+            f"{path} is not a posestream checkpoint of format {_FORMAT}; a public one is scored by "
+            f"`posestream evaluate RECIPE --weights {path}`"
+        )
     del content["format"]
     try:
         return Checkpoint(**content | {"recipe": parse_recipe(content["recipe"])})
@@ -109,7 +112,7 @@ def with_trained_settings(recipe: Recipe, checkpoint: Checkpoint) -> tuple[Recip
     changed = [
         f"{name} is {new.get(name)!r} as in the checkpoint, not {old.get(name)!r}"
         for name in sorted(old.keys() | new.keys())
-        if name.startswith(_TRAINED_WITH) and old.get(name) != new.get(name) and name != "model.backbone_weights"
+        if name.startswith(_TRAINED_WITH) and old.get(name) != new.get(name) and name != "model.weights"
     ]
     trained = checkpoint.recipe
     data = recipe.data.model_copy(

@@ -1,7 +1,8 @@
-"""Evaluation of a checkpoint: the official score, its files, and a report with pictures."""
+"""Evaluation of a checkpoint, our own or a public one: the official score, its files, and a report with pictures."""
 
 import json
 import platform
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,6 +23,8 @@ from evaluation.mpii import write_pred_mat
 from evaluation.predictions import Predictions
 from evaluation.report import report_html
 from evaluation.score import Score, require_evaluator
+from models import HeatmapNetwork, load_published
+from models.weights_file import WeightsError
 from pipelines.dali_graph import DALI_VERSION
 from pose.drawing import encode_picture
 from sharding.dataset import ShardedDataset
@@ -45,35 +48,65 @@ def evaluate_checkpoint(recipe: Recipe, checkpoint: Path | None, console: Consol
     Raises:
         ConfigError: the recipe lacks a validation split. CheckpointError: the checkpoint does not fit the recipe.
     """
-    if recipe.data.val is None:
-        raise ConfigError("data.val is not set; give the split to evaluate on, e.g. data.val=/data/coco/val2017")
-    dataset = open_split(recipe.data.val, recipe.storage)
-    require_evaluator(dataset.manifest.dataset)
-    task = TopDownTask(recipe, dataset.skeleton)
-    network = task.build_model(pretrained=False)
-    if checkpoint is not None:
+
+    def load(network: HeatmapNetwork, num_keypoints: int) -> None:
+        if checkpoint is None:
+            return
         saved = load_checkpoint(checkpoint)
         try:
             network.load_state_dict(saved.model)
         except RuntimeError as error:
             raise CheckpointError(
                 f"{checkpoint} holds another network than recipe {recipe.name}: "
-                f"{_network(saved.recipe, saved.num_keypoints)}, not {_network(recipe, task.skeleton.num_keypoints)}"
+                f"{_network(saved.recipe, saved.num_keypoints)}, not {_network(recipe, num_keypoints)}"
             ) from error
+
+    return _evaluate(recipe, load, "untrained" if checkpoint is None else str(checkpoint), console)
+
+
+def evaluate_published(recipe: Recipe, weights: Path, console: Console) -> Evaluated:
+    """Score a public checkpoint of the recipe's network on the recipe's validation split.
+
+    Raises:
+        ConfigError: the recipe lacks a validation split. WeightsError: the file does not fit the recipe's network, or
+            leaves a part of it, such as its plug-in, without weights.
+    """
+
+    def load(network: HeatmapNetwork, num_keypoints: int) -> None:
+        loaded = load_published(network, weights)
+        if loaded.fresh:
+            raise WeightsError(
+                f"{weights} leaves {len(loaded.fresh)} tensors of {_network(recipe, num_keypoints)} without weights, "
+                f"such as {loaded.fresh[0]}; to train from it: `posestream train RECIPE model.weights={weights}`"
+            )
+
+    return _evaluate(recipe, load, str(weights), console)
+
+
+def _evaluate(recipe: Recipe, load: Callable[[HeatmapNetwork, int], None], weights: str, console: Console) -> Evaluated:
+    """Score the recipe's network with the weights that `load` gives it, knowing the number of keypoints."""
+    if recipe.data.val is None:
+        raise ConfigError("data.val is not set; give the split to evaluate on, e.g. data.val=/data/coco/val2017")
+    dataset = open_split(recipe.data.val, recipe.storage)
+    require_evaluator(dataset.manifest.dataset)
+    task = TopDownTask(recipe, dataset.skeleton)
+    network = task.build_model(pretrained=False)
+    load(network, dataset.skeleton.num_keypoints)
     if recipe.train.channels_last:
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    fabric = make_fabric(recipe)
+    fabric = make_fabric(recipe.evaluate.precision)
     model = fabric.setup(network)
     samples = evaluation_samples(recipe, dataset)
-    label = "untrained network" if checkpoint is None else checkpoint.name
-    with SampleProgress(console, f"evaluating {label}", len(samples)) as bar:
+    with SampleProgress(console, f"evaluating {Path(weights).name}", len(samples)) as bar:
         predictions = predict_split(task, model, network, samples, fabric.device, bar.advance)
     score = score_split(recipe, dataset, predictions, left_out=len(samples) - len(predictions))
-    return Evaluated(recipe, dataset, "untrained" if checkpoint is None else str(checkpoint), predictions, score)
+    return Evaluated(recipe, dataset, weights, predictions, score)
 
 
 def _network(recipe: Recipe, num_keypoints: int) -> str:
-    return f"{recipe.model.name} {recipe.model.options} for {num_keypoints} keypoints"
+    config = recipe.model
+    plugin = "" if config.plugin is None else f" + {config.plugin} {config.plugin_options}"
+    return f"{config.name} {config.options}{plugin} for {num_keypoints} keypoints"
 
 
 def write_evaluation(evaluated: Evaluated, out: Path, compared: dict[str, Score] | None = None) -> None:
@@ -115,7 +148,7 @@ def _facts(evaluated: Evaluated) -> dict[str, str]:
         "crop": f"{recipe.data.crop_size[0]}x{recipe.data.crop_size[1]} px, {recipe.data.convention}",
         "decoding": recipe.heatmap.decoding,
         "flip test": f"shift {recipe.evaluate.flip_shift}" if recipe.evaluate.flip_test else "no",
-        "precision": resolved_precision(recipe),
+        "precision": resolved_precision(recipe.evaluate.precision),
         "posestream": _own_version(),
         "torch": torch.__version__,
         "DALI": DALI_VERSION,

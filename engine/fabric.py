@@ -1,23 +1,23 @@
-"""The device and the precision that a recipe runs with."""
+"""The device and the precision that a network runs with."""
 
 from typing import Literal
 
 import lightning_fabric
 import torch
 
-from engine.config import Recipe
+from engine.config import Precision
 
 
-def make_fabric(recipe: Recipe) -> lightning_fabric.Fabric:
+def make_fabric(precision: Precision) -> lightning_fabric.Fabric:
     """One device: a GPU where there is one, else the CPU."""
     accelerator = "cuda" if torch.cuda.is_available() else "cpu"
-    return lightning_fabric.Fabric(accelerator=accelerator, devices=1, precision=resolved_precision(recipe))
+    return lightning_fabric.Fabric(accelerator=accelerator, devices=1, precision=resolved_precision(precision))
 
 
-def resolved_precision(recipe: Recipe) -> Literal["32-true", "bf16-mixed"]:
-    """The recipe's precision on this machine's hardware."""
-    if recipe.train.precision != "auto":
-        return recipe.train.precision
+def resolved_precision(precision: Precision) -> Literal["32-true", "bf16-mixed"]:
+    """What "auto" is on this machine's hardware."""
+    if precision != "auto":
+        return precision
     return "bf16-mixed" if _computes_in_bf16() else "32-true"
 
 

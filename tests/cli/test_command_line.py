@@ -15,6 +15,7 @@ import torch
 from typer.testing import CliRunner, Result
 
 import posestream
+from models.paper_costs import PAPER_COSTS
 from sharding.synthetic import SyntheticFiles
 
 ROOT = Path(posestream.__file__).resolve().parent
@@ -98,6 +99,14 @@ def test_every_command_is_listed_and_no_argument_shows_help() -> None:
         assert all(re.search(rf"\b{command}\b", output) for command in COMMANDS)
 
 
+@pytest.fixture
+def few_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counting all of them takes a while."""
+    names = ["simplebaseline_resnet18", "simplebaseline_resnet50", "hrnet_w32", "dlcm"]
+    monkeypatch.setattr("models.cost_table.list_models", lambda: names)
+
+
+@pytest.mark.usefixtures("few_networks")
 def test_models_as_json_are_the_published_numbers() -> None:
     result = invoke("models", "--json")
     rows = {row["name"]: row for row in json.loads(result.stdout)}
@@ -106,10 +115,41 @@ def test_models_as_json_are_the_published_numbers() -> None:
     assert (row["crop_size"], row["num_keypoints"]) == ([256, 192], 17)
 
 
+@pytest.mark.usefixtures("few_networks")
 def test_models_as_a_table_follow_crop_and_keypoints() -> None:
     result = invoke("models", "--keypoints", 16, "--crop", "384x288")
     assert "33,999,440" in result.output
     assert "16 keypoints, 384x288 px" in result.output
+
+
+@pytest.mark.usefixtures("few_networks")
+def test_models_that_cannot_take_the_crop_are_said_not_counted() -> None:
+    arguments = ("models", "--keypoints", 5, "--crop", "250x192")
+    result = invoke(*arguments)
+    assert re.search(r"hrnet_w32\W+–\W+–", result.output)
+    assert "dlcm: no part hierarchy has 5 keypoints" in result.output
+    rows = {row["name"]: row for row in json.loads(invoke(*arguments, "--json").stdout)}
+    assert "multiples of 32" in rows["hrnet_w32"]["problem"]
+    assert "problem" not in rows["simplebaseline_resnet18"]
+
+
+def test_the_papers_figures_stand_beside_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    rows = [row for row in PAPER_COSTS if row.network == "simplebaseline_resnet50" and row.plugin != "poserenet"]
+    monkeypatch.setattr("models.cost_table.PAPER_COSTS", rows)
+    output = invoke("models", "--table").output
+    (base,) = re.findall(r"simplebaseline_resnet50 +256x192 .*", output)
+    assert " ".join(base.split()[1:]) == "256x192 17 33,999,697 34.0M 5.426 9.654 8.991 8.90 1 HRNet 1, EFAFNet VIII"
+    assert "1: the paper cuts the figure" in output
+    # EnhanceNet prints 1e9: its figure is in front of ours in 2^30.
+    (widest,) = re.findall(r"enhancenet channels=256 \(alone\) .*", output)
+    assert " ".join(widest.split()[3:]) == "256x192 17 1,287,184 1.29M 3.952 3.952 3.95 3.680 EnhanceNet 5b"
+    (as_json, *_) = json.loads(invoke("models", "--table", "--json").stdout)
+    assert (as_json["macs_dense"], as_json["paper"]["macs"], as_json["paper"]["unit"]) == (
+        9_654_239_232,
+        "8.90",
+        "2^30",
+    )
 
 
 def test_the_same_seed_renders_the_same_pictures(people: SyntheticFiles, tmp_path: Path) -> None:
@@ -239,7 +279,7 @@ CONVERT = ("convert", "coco", "--images", "IMAGES", "--out", "OUT", "--annotatio
         (("inspect", "IMAGES"), "manifest.json does not exist"),
         (("inspect", "SHARDS", "--sheet", "x.png", "--recipe", "nope"), "no recipe 'nope'"),
         (("verify", "ftp://host/x"), "ftp://host/x"),
-        (("train", "nope"), "no recipe 'nope'; give a path to a .py or recipe.json file or one of: demo_synthetic"),
+        (("train", "nope"), "no recipe 'nope'; give a path to a .py or recipe.json file, or a name that begins"),
         (("train", "demo_synthetic"), "data.train is not set"),
         (("train", "demo_synthetic", "optim.lrr=1"), "Did you mean optim.lr?"),
         (("train", "demo_synthetic", "optim.lr=fast"), "optim.lr: Input should be a valid number"),
@@ -247,6 +287,9 @@ CONVERT = ("convert", "coco", "--images", "IMAGES", "--out", "OUT", "--annotatio
         (("train", "demo_synthetic", "data.train=SHARDS", "run_dir=OUT", "model.name=x"), "unknown model 'x'; known:"),
         (("evaluate", "demo_synthetic", "--checkpoint", "gone.ckpt", "data.val=SHARDS"), "gone.ckpt does not exist"),
         (("evaluate", "demo_synthetic", "--checkpoint", "BROKEN", "data.val=SHARDS"), "broken.json is not a readable"),
+        (("evaluate", "demo_synthetic", "--weights", "gone.pth", "data.val=SHARDS"), "gone.pth: No such file"),
+        (("evaluate", "demo_synthetic", "--weights", "BROKEN", "data.val=SHARDS"), "broken.json: damaged, or it holds"),
+        (("evaluate", "demo_synthetic", "--weights", "BROKEN"), "data.val is not set"),
     ],
 )
 def test_what_a_person_can_mend_is_one_line_without_a_traceback(
@@ -284,7 +327,9 @@ def test_what_a_person_can_mend_is_one_line_without_a_traceback(
         (("synth", "coco", "--out", "OUT", "--images", "0"), "--images"),
         (("models", "--crop", "256"), "expected HEIGHTxWIDTH such as 256x192, got '256'"),
         (("models", "--keypoints", "0"), "--keypoints"),
-        (("evaluate", "demo_synthetic"), "--checkpoint"),
+        (("models", "--table", "--crop", "128x96"), "--table has the papers' own keypoints and crops"),
+        (("evaluate", "demo_synthetic"), "--checkpoint, --weights: give one of them"),
+        (("evaluate", "demo_synthetic", "--checkpoint", "a", "--weights", "b"), "give one of them"),
         (("nothing",), "No such command 'nothing'"),
     ],
 )
@@ -296,13 +341,6 @@ def test_wrong_usage_exits_with_2_and_says_what_was_expected(
     assert message in " ".join(errors.replace("│", " ").split())
     assert "Traceback" not in errors
     assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize(
-    ("text", "size"), [("1", 1), ("1.5KB", 1500), (" 2 MiB ", 2 << 20), ("256MB", 256_000_000), ("1gib", 1 << 30)]
-)
-def test_sizes(text: str, size: int) -> None:
-    assert posestream._bytes(text) == size
 
 
 def test_a_bug_of_ours_is_not_dressed_up_as_the_users(main: Any, monkeypatch: pytest.MonkeyPatch) -> None:

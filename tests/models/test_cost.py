@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from models import create_model
-from models.cost import Cost, model_cost, network_cost
+from models.cost import Cost, model_cost, network_cost, plugin_cost
 
 
 @pytest.mark.parametrize(
@@ -62,6 +62,25 @@ def test_single_layers_match_a_hand_count(layer: nn.Module, shape: tuple[int, ..
     cost = network_cost(layer.eval(), torch.zeros(shape))
     assert (cost.macs, cost.macs_dense) == (macs, dense)
     assert cost.params == sum(p.numel() for p in layer.parameters())
+
+
+def test_a_plugin_alone_is_what_it_adds() -> None:
+    options = {"plugin": "enhancenet", "plugin_options": {"channels": 5, "ratio": 2}}
+    tiny = {"width": 4, "blocks": (2, 2), "deconv_channels": (8, 6)}
+    alone = plugin_cost("simplebaseline_resnet18", 3, (64, 48), **options, **tiny)
+    whole = model_cost("simplebaseline_resnet18", 3, (64, 48), **options, **tiny)
+    assert model_cost("simplebaseline_resnet18", 3, (64, 48), **tiny) + alone == whole
+    # By hand: 1x1 on 6 features and 3 heatmaps, 3x3, 3x3 to 3·2² channels; on 32x24 px. The parameters have biases.
+    weights = 9 * 5 + 9 * 5 * 5 + 9 * 5 * 12
+    assert alone == Cost(weights + 5 + 5 + 12, weights * 32 * 24, weights * 32 * 24)
+
+
+def test_counting_leaves_the_network_as_it_was() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4)).train()
+    before = network[1].running_mean.clone()
+    network_cost(network, torch.rand(2, 3, 4, 4))
+    assert torch.equal(network[1].running_mean, before)
+    assert network(torch.rand(2, 3, 4, 4)).mean().abs() < 1e-5  # norms work again
 
 
 def test_counting_leaves_no_hooks_behind_even_when_the_network_fails() -> None:
