@@ -32,7 +32,7 @@ class Learner:
             group["lr"] = rate
         steps_now = self.is_optimizer_step(step)
         with self._fabric.no_backward_sync(self.model, enabled=not steps_now):
-            maps = self.model(self._task.network_input(batch.crops))
+            maps = self.model(self._task.network_input(batch.crops, batch.channel_gains))
             loss = self._task.loss(maps, self.network.outputs, batch)
             self._fabric.backward(loss / self._batches_per_optimizer_step(step))
         if steps_now:
@@ -52,5 +52,5 @@ class Learner:
 
 
 def build_optimizer(config: OptimConfig, network: HeatmapNetwork) -> torch.optim.Optimizer:
-    kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+    kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "rmsprop": torch.optim.RMSprop}
     return kinds[config.name](network.parameters(), lr=config.lr, weight_decay=config.weight_decay)

@@ -1,6 +1,7 @@
 """The top-down task: crops of single persons → heatmaps → keypoints in the picture."""
 
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,10 @@ from torch import Tensor
 
 from engine.config import ConfigError, Recipe
 from engine.data import read_settings
+from engine.heatmap_targets import HeatmapTargets
 from evaluation.predictions import Predictions
-from models import HeatmapNetwork, OutputMap, create_model
+from models import HeatmapNetwork, OutputMap, create_model, load_published
 from models.losses import joints_mse
-from models.pretrained import load_backbone_weights
 from pipelines.samples import PersonSamples, TopDownSamples
 from pipelines.topdown import TopDownBatch, TopDownLoader, TopDownSettings
 from pose.crop import invert_affine, transform_points
@@ -32,8 +33,8 @@ class TopDownTask:
         self.skeleton = skeleton
 
     def build_model(self, pretrained: bool = True) -> HeatmapNetwork:
-        """The recipe's network with weights drawn from the recipe's seed, or ImageNet's for the backbone if it names
-        a file and `pretrained` is set."""
+        """The recipe's network with weights drawn from the recipe's seed; those of the file that it names, if any, on
+        top of them where `pretrained` is set."""
         config = self.recipe.model
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.recipe.train.seed)
@@ -47,10 +48,8 @@ class TopDownTask:
                 )
             except (KeyError, TypeError, ValueError) as error:
                 raise ConfigError(f"model: {error.args[0]}") from error
-        if pretrained and config.backbone_weights is not None:
-            if model.base.backbone is None:
-                raise ConfigError(f"model.backbone_weights: there are no ImageNet weights for {config.name}")
-            load_backbone_weights(model.base.backbone, Path(config.backbone_weights))
+        if pretrained and config.weights is not None:
+            load_published(model, Path(config.weights))
         return model
 
     def training_loader(self, samples: PersonSamples, device: torch.device, rank: int, ranks: int) -> TopDownLoader:
@@ -85,13 +84,20 @@ class TopDownTask:
             reading=read_settings(self.recipe.storage),
         )
 
-    def network_input(self, crops: Tensor) -> Tensor:
-        """uint8 RGB crops (B, 3, H, W) → normalised floats in the recipe's channel order, in the same memory layout."""
+    def network_input(self, crops: Tensor, channel_gains: Tensor | None = None) -> Tensor:
+        """uint8 RGB crops (B, 3, H, W) → normalised floats in the recipe's channel order, in the same memory layout.
+
+        Args:
+            channel_gains: (B, 3), what red, green and blue are multiplied by first; what exceeds 255 is cut off there.
+        """
         if self.recipe.data.channel_order == "bgr":
             crops = crops.flip(1)
-        mean = torch.tensor(_MEAN, device=crops.device).view(1, 3, 1, 1)
-        std = torch.tensor(_STD, device=crops.device).view(1, 3, 1, 1)
-        return crops.float().sub_(mean).div_(std)  # in place: on a CPU, writing fresh memory is most of the cost
+            channel_gains = None if channel_gains is None else channel_gains.flip(1)
+        pixels = crops.float()
+        if channel_gains is not None:
+            pixels.mul_(channel_gains.to(crops.device, non_blocking=True)[:, :, None, None]).clamp_(max=255)
+        mean, std = _channel_statistics(crops.device)
+        return pixels.sub_(mean).div_(std)  # in place: on a CPU, writing fresh memory is most of the cost
 
     def codec(self, output: OutputMap) -> HeatmapCodec:
         """How keypoints become the targets of one output, and back."""
@@ -104,6 +110,7 @@ class TopDownTask:
             encoding=config.encoding,
             decoding=config.decoding,
             convention=self.recipe.data.convention,
+            peak=output.peak,
         )
 
     def _fitting_codec(self, output: OutputMap, heatmaps: Tensor) -> HeatmapCodec:
@@ -117,14 +124,16 @@ class TopDownTask:
         return codec
 
     def loss(self, maps: tuple[Tensor, ...], outputs: tuple[OutputMap, ...], batch: TopDownBatch) -> Tensor:
-        """The weighted sum over the network's outputs; targets are made on the network's device."""
-        device = maps[0].device
-        keypoints, valid = batch.keypoints.to(device), batch.valid.to(device)
-        labelled = (batch.visibility > 0).to(device, torch.float32)
-        total = torch.zeros((), device=device)
+        """The weighted sum over the network's outputs, each as it says of itself; the host never waits for a GPU."""
+        keypoints, visibility, valid = (
+            tensor.to(maps[0].device, non_blocking=True) for tensor in (batch.keypoints, batch.visibility, batch.valid)
+        )
+        targets = HeatmapTargets(keypoints, visibility)
+        total = torch.zeros((), device=maps[0].device)
         for predicted, output in zip(maps, outputs, strict=True):
-            target, weights = self._fitting_codec(output, predicted).encode(keypoints, labelled)
-            total = total + output.loss_weight * joints_mse(predicted, target, weights, valid)
+            if output.loss_weight != 0:
+                target, weights = targets.of(output, self._fitting_codec(output, predicted))
+                total = total + output.loss_weight * joints_mse(predicted, target, weights, valid, output.hardest)
         return total
 
     def predict(self, model: torch.nn.Module, outputs: tuple[OutputMap, ...], batch: TopDownBatch) -> Predictions:
@@ -147,3 +156,10 @@ class TopDownTask:
             box_areas=batch.box_areas.numpy(),
         )
         return predictions.select(batch.valid.numpy())
+
+
+@lru_cache
+def _channel_statistics(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation, (1, 3, 1, 1) each; moved to a device once, as it makes the host wait."""
+    mean, std = torch.tensor((_MEAN, _STD)).view(2, 1, 3, 1, 1).to(device)
+    return mean, std

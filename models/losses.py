@@ -1,18 +1,27 @@
 """Losses on heatmaps."""
 
-import torch.nn.functional as F
+import torch
 from torch import Tensor
 
+from models.squared_error import squared_error
+from pose.heatmaps import SeparableMaps
 
-def joints_mse(predicted: Tensor, target: Tensor, weights: Tensor, valid: Tensor) -> Tensor:
+
+def joints_mse(
+    predicted: Tensor, target: Tensor | SeparableMaps, weights: Tensor, valid: Tensor, hardest: int | None = None
+) -> Tensor:
     """JointsMSE of SimpleBaseline and HRNet (specs 0.3): (1/K) Σ_k ½ · mean over b, h, w of (w_k·pred − w_k·target)².
+
+    With `hardest`, online hard keypoint mining: the mean over b of the mean of each instance's largest l_k, l_k being
+    ½ · mean over h, w of (w_k·pred − w_k·target)².
 
     Args:
         predicted, target: (B, K, h, w).
         weights: (B, K), 0 for keypoints that do not count.
         valid: (B,) bool; rows that only fill up a batch are left out of the mean.
+        hardest: how many keypoints of an instance count; all K if there are no more.
     """
-    # One buffer for the squares: on a CPU, fresh memory for each intermediate would cost ten times the arithmetic.
-    squares = F.mse_loss(predicted.float(), target, reduction="none").mean(dim=(2, 3)) * weights**2
-    rows = valid.sum().clamp(min=1)
-    return 0.5 * (squares * valid[:, None]).sum() / (rows * predicted.shape[1])
+    losses = 0.5 * squared_error(predicted, target) * weights.square()
+    if hardest is not None:
+        losses = losses.topk(min(hardest, losses.shape[1]), dim=1, sorted=False).values
+    return torch.where(valid, losses.mean(dim=1), 0).sum() / valid.sum().clamp(min=1)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from pose.heatmap_offsets import blur_kernel_size
 from pose.heatmaps import HeatmapCodec
 
 # crop size, heatmap size: strides 4, 2, 1, 4/3, 0.8, and one that differs along x and y
@@ -16,6 +17,9 @@ SIZES = [
     ((48, 64), (60, 80)),
     ((256, 96), (64, 48)),
 ]
+
+# sigma: side of DARK's blur kernel, as its configurations have it for 1, 2, 3; at 4, that of PoseReNet's finer maps.
+KERNELS = {1.0: 3, 2.0: 11, 3.0: 11, 4.0: 25}
 
 
 def argmax_of(heatmap):
@@ -58,7 +62,7 @@ def dark_by_hand(heatmap, kernel):
 def by_hand(heatmap, decoding, sigma):
     if decoding == "argmax":
         return np.array(argmax_of(heatmap), dtype=float)
-    return quarter_by_hand(heatmap) if decoding == "quarter" else dark_by_hand(heatmap, 3 if sigma <= 1 else 11)
+    return quarter_by_hand(heatmap) if decoding == "quarter" else dark_by_hand(heatmap, KERNELS[sigma])
 
 
 def network_like_maps(count, size, sigma, seed):
@@ -79,7 +83,7 @@ def network_like_maps(count, size, sigma, seed):
 
 
 @pytest.mark.parametrize("decoding", ["argmax", "quarter", "dark"])
-@pytest.mark.parametrize("sigma", [1.0, 2.0, 3.0])
+@pytest.mark.parametrize("sigma", KERNELS)
 def test_decode_equals_the_public_code(decoding, sigma):
     size = (40, 30)
     maps = network_like_maps(300, size, sigma, seed=int(sigma))
@@ -102,9 +106,10 @@ def test_exact_encoding_and_dark_are_inverses(crop_size, heatmap_size, conventio
     assert peaks.min() > 0.85
 
 
-def test_exact_encoding_and_dark_are_inverses_at_sigma_one():
-    codec = HeatmapCodec((128, 96), (32, 24), 1.0, "exact", "dark")
-    keypoints = interior_points(codec, margin=4, count=200)
+@pytest.mark.parametrize("sigma", [1.0, 1.5, 3.0, 4.0, 6.0])
+def test_exact_encoding_and_dark_are_inverses_at_every_sigma(sigma):
+    codec = HeatmapCodec((128, 96), (64, 48), sigma, "exact", "dark")
+    keypoints = interior_points(codec, margin=min(4 * sigma + 1, 20), count=200)
     decoded, _ = codec.decode(codec.encode(keypoints, torch.ones(keypoints.shape[:2]))[0])
     assert (decoded - keypoints).abs().max() < 0.1
 
@@ -139,6 +144,30 @@ def test_crop_px_per_heatmap_px():
     sizes = {"crop_size": (256, 192), "heatmap_size": (64, 48)}
     assert HeatmapCodec(**sizes).crop_px_per_heatmap_px == (4, 4)
     assert HeatmapCodec(**sizes, convention="unbiased").crop_px_per_heatmap_px == (191 / 47, 255 / 63)
+
+
+@pytest.mark.parametrize("decoding", ["argmax", "quarter", "dark"])
+def test_scores_are_relative_to_the_peak(decoding):
+    maps = torch.from_numpy(network_like_maps(40, (20, 14), 2.0, seed=4))
+    one, peaks = HeatmapCodec((80, 56), (20, 14), decoding=decoding).decode(maps)
+    same, scores = HeatmapCodec((80, 56), (20, 14), decoding=decoding, peak=255.0).decode(255 * maps)
+    torch.testing.assert_close(same, one, rtol=0, atol=2e-3)
+    torch.testing.assert_close(scores, peaks)
+
+
+@pytest.mark.parametrize("size", [(16, 12), (64, 48), (17, 13), (1, 5), (40, 30)])
+def test_of_equal_values_the_first_is_the_largest(size):
+    rng = np.random.default_rng(2)
+    maps = rng.integers(0, 9, (5, 7, *size)).astype(np.float32)
+    keypoints, peaks = HeatmapCodec(size, size, decoding="argmax").decode(torch.from_numpy(maps))
+    expected = np.array([argmax_of(heatmap) for heatmap in maps.reshape(-1, *size)]).reshape(5, 7, 2)
+    np.testing.assert_array_equal(keypoints, expected * (maps.max(axis=(2, 3)) > 0)[..., None])
+    np.testing.assert_array_equal(peaks, maps.max(axis=(2, 3)))
+
+
+@pytest.mark.parametrize(("sigma", "size"), [(0.5, 3), (1, 3), (1.5, 7), (2, 11), (3, 11), (4, 25), (6, 37), (8, 51)])
+def test_blur_kernels_have_the_published_size_or_the_targets_sigma(sigma, size):
+    assert blur_kernel_size(sigma) == size
 
 
 @pytest.mark.parametrize("decoding", ["argmax", "quarter", "dark"])

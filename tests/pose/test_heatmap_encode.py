@@ -110,6 +110,26 @@ def test_unlabelled_keypoints_do_no_harm_whatever_their_values(encoding, nothing
     assert weights.tolist() == [[1, 0]]
 
 
+@pytest.mark.parametrize("encoding", ["rounded", "exact"])
+def test_maps_come_multiplied_out_or_not_and_with_any_peak(encoding):
+    sizes = {"crop_size": (64, 48), "heatmap_size": (16, 12), "encoding": encoding}
+    keypoints = torch.rand(3, 5, 2, generator=torch.Generator().manual_seed(0)) * 70 - 10
+    maps, weights = HeatmapCodec(**sizes).encode(keypoints, torch.ones(3, 5))
+    high, same_weights = HeatmapCodec(**sizes, peak=255.0).encode_axes(keypoints, torch.ones(3, 5))
+    assert (high.along_y.shape, high.along_x.shape) == ((3, 5, 16), (3, 5, 12))
+    torch.testing.assert_close(high.dense(), 255 * maps)
+    assert torch.equal(same_weights, weights)
+
+
+@pytest.mark.parametrize("encoding", ["rounded", "exact"])
+@pytest.mark.parametrize("sigma", [0.7, 1.0, 7 / 3, 8.0])
+def test_maps_hold_no_numbers_that_slow_a_processor_down(encoding, sigma):
+    """Zeros and normal numbers only, also where a network's error is multiplied by them."""
+    codec = HeatmapCodec((256, 192), (256, 192), sigma, encoding=encoding)
+    maps, _ = codec.encode(torch.tensor([[[20.3, 200.6], [96.0, 128.0]]]), torch.ones(1, 2))
+    assert maps[maps != 0].abs().min() >= torch.finfo(torch.float32).tiny
+
+
 def test_labelled_but_far_away_gives_an_empty_map():
     codec = HeatmapCodec((64, 48), (16, 12), encoding="exact")
     maps, weights = codec.encode(torch.tensor([[[1e9, 20.0], [20.0, -1e9]]]), torch.ones(1, 2))
