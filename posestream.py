@@ -249,9 +249,10 @@ def recipes(part: Annotated[str, typer.Argument(help="Only those with this in th
     """
     from recipes import list_recipes
 
-    for name in list_recipes():
-        if part in name:
-            print(name)
+    found = [name for name in list_recipes() if part.lower() in name]
+    if not found:
+        raise typer.BadParameter(f"no recipe has {part!r} in its name", param_hint="PART")
+    print("\n".join(found))
 
 
 @app.command()

@@ -26,6 +26,7 @@ from pose.errors import UserError
 from pose.heatmaps import Decoding, Encoding, FlipShift
 
 Size = tuple[PositiveInt, PositiveInt]
+_TRUTH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 Precision = Literal["auto", "32-true", "bf16-mixed"]
 
 
@@ -137,8 +138,9 @@ class EvaluateConfig(_Frozen):
     """`detections` is a file of detector boxes (COCO results JSON); without it, ground-truth boxes are used.
 
     `flip_shift` says how far mirrored maps are moved: "public" as the public code does, "exact" by what they are off,
-    "none" as DARK does (specs 0.3, 2.3). `soft_nms_sigma` lowers, before any pose is estimated, the scores of detected
-    boxes that overlap better ones (Gaussian Soft-NMS); None leaves them as they are.
+    "none" not at all (specs 0.3); with `data.convention` "unbiased" they fit as they are. `soft_nms_sigma` lowers,
+    before any pose is estimated, the scores of detected boxes that overlap better ones (Gaussian Soft-NMS); None leaves
+    them.
 
     `precision` is that of `posestream evaluate`: in bf16 neighbouring values of a heatmap round to the same number, so
     scores would depend on the hardware. While training, validation has the training's precision.
@@ -177,11 +179,18 @@ def override(recipe: Recipe, assignments: Sequence[str]) -> Recipe:
     Raises:
         ConfigError: no such setting (with the nearest names), or a value that it cannot take (with what it can).
     """
-    for assignment in assignments:
-        path, separator, text = assignment.partition("=")
-        if not separator:
-            raise ConfigError(f"{assignment!r} is not of the form key=value, e.g. optim.lr=5e-4")
-        recipe = _with_leaf(recipe, path.strip(), text)
+    waiting = [_parsed(assignment) for assignment in assignments]
+    while waiting:
+        refused = []
+        for path, text in waiting:
+            try:
+                recipe = _with_leaf(recipe, path, text)
+            except ConfigError as error:
+                refused.append((path, text, error))
+        if len(refused) == len(waiting):
+            raise refused[0][2]
+        # One that another has to make room for, such as a range instead of a factor, is tried again after it.
+        waiting = [(path, text) for path, text, _ in refused]
     return recipe
 
 
@@ -190,10 +199,17 @@ def variant(recipe: Recipe, name: str, *assignments: str) -> Recipe:
     return override(recipe, [f"name={name}", f"run_dir=runs/{name}", *assignments])
 
 
+def _parsed(assignment: str) -> tuple[str, str]:
+    path, separator, text = assignment.partition("=")
+    if not separator:
+        raise ConfigError(f"{assignment!r} is not of the form key=value, e.g. optim.lr=5e-4")
+    return path.strip(), text
+
+
 def _with_leaf(recipe: Recipe, path: str, text: str) -> Recipe:
     """The recipe with one leaf set to the first reading of `text` that it can take."""
     refusals = []
-    for value in _readings(text):
+    for value in _readings(text, untyped=_is_option(path)):
         tree = recipe.model_dump()
         _set_leaf(tree, path, value)
         try:
@@ -203,8 +219,18 @@ def _with_leaf(recipe: Recipe, path: str, text: str) -> Recipe:
     raise refusals[0]
 
 
-def _readings(text: str) -> Iterator[Any]:
-    """What a word on the command line can mean: JSON, nothing, a list such as 256,192 or 256x192, or itself."""
+def _is_option(path: str) -> bool:
+    """Whether it is one of a network's or plug-in's own options, which only their builders can check."""
+    return path.startswith(("model.options.", "model.plugin_options."))
+
+
+def _readings(text: str, untyped: bool) -> Iterator[Any]:
+    """What a word on the command line can mean: JSON, nothing, a list such as 256,192 or 256x192, or itself.
+
+    Where no type tells that no and off are no text, they are truth values.
+    """
+    if untyped and text.lower() in _TRUTH:
+        yield _TRUTH[text.lower()]
     with contextlib.suppress(ValueError):
         yield json.loads(text)
     if text.lower() == "none":
@@ -213,6 +239,8 @@ def _readings(text: str) -> Iterator[Any]:
         inner = text.strip("()").rstrip(",")
         with contextlib.suppress(ValueError):
             yield [json.loads(part) for part in re.split("[,x]", inner)] if inner else []
+    if untyped and "," in text:
+        yield [word.strip() for word in text.strip("[]()").split(",")]
     yield text
 
 
@@ -253,9 +281,7 @@ def _set_leaf(tree: dict[str, Any], path: str, value: Any) -> None:
         if not isinstance(node.get(name), dict):
             raise _unknown(".".join(branches[:depth]), name, node, path)
         node = node[name]
-    # Each network and plug-in has its own options; their builders check them.
-    free = branches in (["model", "options"], ["model", "plugin_options"])
-    if not free and leaf not in node:
+    if not _is_option(path) and leaf not in node:
         raise _unknown(".".join(branches), leaf, node, path)
     if isinstance(node.get(leaf), dict):
         known = ", ".join(f"{path}.{name}" for name in node[leaf])

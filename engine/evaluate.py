@@ -140,7 +140,7 @@ def _facts(evaluated: Evaluated) -> dict[str, str]:
     recipe, dataset = evaluated.recipe, evaluated.dataset
     return {
         "recipe": recipe.name,
-        "model": recipe.model.name,
+        "model": _network(recipe, dataset.skeleton.num_keypoints),
         "weights": evaluated.weights,
         "split": dataset.folder.uri,
         "dataset digest": dataset.manifest.digest(),

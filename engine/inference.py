@@ -24,12 +24,15 @@ def evaluation_samples(recipe: Recipe, dataset: ShardedDataset) -> TopDownSample
     """The recipe's detector boxes if it names a file, after Soft-NMS if it asks for that, else the annotated boxes.
 
     Raises:
-        ConfigError: the file cannot be read, has no box in the split's pictures, or the benchmark takes none.
+        ConfigError: there is nobody to look at, or the file cannot be read, or the benchmark takes none.
     """
     path, benchmark = recipe.evaluate.detections, dataset.manifest.dataset
     if path is None:
         # MPII gives its test persons' places without keypoints, and every one of them wants an answer.
-        return annotated_samples(dataset, labelled_only=benchmark != "mpii")
+        samples = annotated_samples(dataset, labelled_only=benchmark != "mpii")
+        if len(samples) == 0:
+            raise ConfigError(f"data.val: {dataset.folder.uri} has nobody with labelled keypoints and a box")
+        return samples
     if benchmark == "mpii":
         raise ConfigError(f"evaluate.detections={path}: MPII gives every person's place and takes no others")
     try:
@@ -47,7 +50,8 @@ def evaluation_samples(recipe: Recipe, dataset: ShardedDataset) -> TopDownSample
 def _softened(rows: list[dict[str, Any]], sigma: float) -> list[dict[str, Any]]:
     """Detected persons with their scores after Soft-NMS, without those that it drops."""
     persons = [row for row in rows if row.get("category_id", 1) == 1]
-    boxes, scores, image_ids = (np.array([row[field] for row in persons]) for field in ("bbox", "score", "image_id"))
+    boxes, scores = (np.array([row[field] for row in persons], dtype=np.float64) for field in ("bbox", "score"))
+    image_ids = np.array([row["image_id"] for row in persons], dtype=np.int64)
     softened = soft_nms(boxes, scores, image_ids, sigma).tolist()
     return [row | {"score": score} for row, score in zip(persons, softened, strict=True) if score > 0]
 

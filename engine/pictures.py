@@ -7,7 +7,7 @@ import torch
 
 from engine.config import ConfigError, Recipe
 from engine.data import open_split, training_persons
-from engine.topdown import TopDownTask
+from engine.topdown import TopDownTask, apply_gains
 from evaluation.predictions import Predictions
 from pipelines.reader import PictureReader
 from pipelines.topdown import TopDownBatch, TopDownLoader
@@ -30,8 +30,6 @@ def crop_sheet(recipe: Recipe, dataset: ShardedDataset, count: int = 24, columns
 
 def replayed_crop(recipe: Recipe, dataset: ShardedDataset, instance_id: int, pass_number: int) -> Picture:
     """The crop that training saw of an instance, its exact pixels on the left, with skeleton on the right.
-
-    The pixels are the loader's: colour gains (`augmentation.channel_gain`) come after it, on the network's device.
 
     Args:
         pass_number: how often training had gone through the split before; the epoch, if it does so once in each.
@@ -63,7 +61,10 @@ def _host_loader(recipe: Recipe, dataset: ShardedDataset, count: int) -> TopDown
 
 
 def _pixels(batch: TopDownBatch, row: int) -> Picture:
-    return batch.crops[row].permute(1, 2, 0).contiguous().numpy()
+    crop = batch.crops[row]
+    if batch.channel_gains is not None:
+        crop = apply_gains(crop[None], batch.channel_gains[row, None])[0].round().to(torch.uint8)
+    return crop.permute(1, 2, 0).contiguous().numpy()
 
 
 def _drawn(batch: TopDownBatch, row: int, skeleton: Skeleton) -> Picture:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from engine.config import ConfigError, Recipe
 from engine.data import read_settings
+from engine.diverged import DivergedError
 from engine.heatmap_targets import HeatmapTargets
 from evaluation.predictions import Predictions
 from models import HeatmapNetwork, OutputMap, create_model, load_published
@@ -93,9 +94,7 @@ class TopDownTask:
         if self.recipe.data.channel_order == "bgr":
             crops = crops.flip(1)
             channel_gains = None if channel_gains is None else channel_gains.flip(1)
-        pixels = crops.float()
-        if channel_gains is not None:
-            pixels.mul_(channel_gains.to(crops.device, non_blocking=True)[:, :, None, None]).clamp_(max=255)
+        pixels = crops.float() if channel_gains is None else apply_gains(crops, channel_gains)
         mean, std = _channel_statistics(crops.device)
         return pixels.sub_(mean).div_(std)  # in place: on a CPU, writing fresh memory is most of the cost
 
@@ -146,6 +145,7 @@ class TopDownTask:
             mirrored = model(crops.flip(3))[-1].float()
             heatmaps = (heatmaps + flip_back(mirrored, self.skeleton.flip_indices, shift)) / 2
         keypoints, peaks = self._fitting_codec(output, heatmaps).decode(heatmaps)
+        _require_numbers(peaks, batch)
         crop_to_image = invert_affine(batch.image_to_crop.numpy())
         predictions = Predictions(
             image_ids=batch.image_ids.numpy(),
@@ -156,6 +156,21 @@ class TopDownTask:
             box_areas=batch.box_areas.numpy(),
         )
         return predictions.select(batch.valid.numpy())
+
+
+def _require_numbers(peaks: Tensor, batch: TopDownBatch) -> None:
+    """Refuse heatmap peaks (B, K) that are no numbers in rows that count."""
+    bad = ~peaks.isfinite().all(dim=1).cpu() & batch.valid
+    if bad.any():
+        raise DivergedError(
+            f"the network's answer for instance {batch.instance_ids[bad][0]} in picture {batch.image_ids[bad][0]} is "
+            "no number: its weights are damaged, or its training diverged (lower optim.lr, or train.precision=32-true)"
+        )
+
+
+def apply_gains(crops: Tensor, channel_gains: Tensor) -> Tensor:
+    """uint8 crops (B, 3, H, W) times a number for each channel, (B, 3), as floats from 0 to 255."""
+    return crops.float().mul_(channel_gains.to(crops.device, non_blocking=True)[:, :, None, None]).clamp_(max=255)
 
 
 @lru_cache

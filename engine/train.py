@@ -13,6 +13,7 @@ from engine.checkpoint import Checkpoint, load_checkpoint, require_same_run, sav
 from engine.clock import EpochClock, Pace
 from engine.config import ConfigError, Recipe
 from engine.data import open_split, open_training_splits, training_digest, training_persons, training_skeleton
+from engine.diverged import DivergedError
 from engine.fabric import make_fabric
 from engine.inference import evaluation_samples, predict_split, score_split
 from engine.learner import Learner
@@ -28,10 +29,6 @@ from sharding.dataset import ShardedDataset
 
 LAST, BEST = "last.ckpt", "best.ckpt"
 _LOG_EVERY = 10  # batches
-
-
-class DivergedError(UserError, ArithmeticError):
-    """The loss is no number any more."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +73,7 @@ class _Training:
         _require_same_keypoints(self.skeleton, self.val)
         if self.val is not None:
             require_evaluator(self.val.manifest.dataset)  # not after the first epoch
+            evaluation_samples(recipe, self.val)
         self._val_digest = None if self.val is None else self.val.manifest.digest()
         samples = training_persons(recipe, datasets)
         self.run_dir.mkdir(parents=True, exist_ok=True)
@@ -186,9 +184,11 @@ class _Training:
         """The epoch's mean loss so far. Raises DivergedError, before anything is saved, if it is no number any more."""
         self._loss = clock.loss
         if not math.isfinite(self._loss):
+            step = self._saved_step
+            saved = f"{self.run_dir / LAST} is from batch {step}" if step else "nothing was saved before"
             raise DivergedError(
-                f"the loss became {self._loss} by batch {self.step}; lower optim.lr or set train.precision=32-true. "
-                f"{self.run_dir / LAST} is from batch {self._saved_step}"
+                f"the loss became {self._loss} by batch {self.step}; lower optim.lr or set train.precision=32-true; "
+                f"{saved}"
             )
         self.board.add_scalar("train/loss", self._loss, self.step)
 

@@ -1,5 +1,6 @@
 """Network and plug-in names → networks."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -62,27 +63,32 @@ def create_model(
         KeyError: unknown name; lists the known ones.
         TypeError: an option that the network or plug-in does not have. ValueError: a value that one cannot take.
     """
-    base = _build("model", _NETWORKS, name, num_keypoints=num_keypoints, **options)
+    if not isinstance(num_keypoints, int) or num_keypoints < 1:
+        raise ValueError(f"{name}: num_keypoints must be a whole number above 0, got {num_keypoints!r}")
+    base = _build("model", _NETWORKS, name, options, num_keypoints=num_keypoints)
     if plugin is None:
+        if plugin_options:
+            raise ValueError(f"{name}: plugin_options {dict(plugin_options)} without a plug-in; name one with `plugin`")
         return HeatmapNetwork(base)
-    return HeatmapNetwork(
-        base,
-        _build(
-            "plug-in",
-            _PLUGINS,
-            plugin,
-            feature_channels=base.feature_channels,
-            num_keypoints=num_keypoints,
-            output=base.outputs[-1],
-            **(plugin_options or {}),
-        ),
-    )
+    given = {"feature_channels": base.feature_channels, "num_keypoints": num_keypoints, "output": base.outputs[-1]}
+    return HeatmapNetwork(base, _build("plug-in", _PLUGINS, plugin, plugin_options or {}, **given))
 
 
-def _build(kind: str, known: Mapping[str, Callable[..., Any]], name: str, **options: Any) -> Any:
+def _build(
+    kind: str, known: Mapping[str, Callable[..., Any]], name: str, options: Mapping[str, Any], **given: Any
+) -> Any:
     if name not in known:
         raise KeyError(f"unknown {kind} {name!r}; known: {', '.join(known)}")
+    builder = known[name]
+    # What the name says, such as a depth, is no option; a width is, for small networks.
+    said = {*given, *getattr(builder, "keywords", {})} - {"width"}
+    takes = [option for option in inspect.signature(builder).parameters if option not in said]
+    unknown = [option for option in options if option not in takes]
+    if unknown:
+        raise TypeError(f"{name}: no option {', '.join(map(repr, unknown))}; it has: {', '.join(takes)}")
     try:
-        return known[name](**options)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{name}: {error}") from error
+        return builder(**given, **options)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
+    except TypeError as error:  # python's own words, which do not say for which option
+        raise TypeError(f"{name}: {error}, with the options {dict(options)}") from error

@@ -17,4 +17,4 @@ def require_multiple(crops: Tensor, divisor: int) -> None:
     """
     height, width = crops.shape[2:]
     if height % divisor or width % divisor:
-        raise CropSizeError(f"crop size ({height}, {width}): this network needs multiples of {divisor} px")
+        raise CropSizeError(f"data.crop_size=({height}, {width}): this network needs multiples of {divisor} px")

@@ -11,7 +11,8 @@ from pose.errors import UserError
 
 # Where public code keeps the weights in a checkpoint; the first that holds a dictionary counts.
 _KEYS = ("state_dict", "model_state_dict", "model")
-_PREFIXES = ("module.", "model.")  # of wrappers: DataParallel, and networks that hold another one
+# Of wrappers: DataParallel, networks that hold another one, torch.compile.
+_PREFIXES = ("module.", "model.", "_orig_mod.")
 
 # A best score that was saved as a numpy number: the function, the type and its descriptions that bring it back. They
 # make a number from bytes and do nothing else.
@@ -63,15 +64,41 @@ def load_state(path: Path) -> dict[str, Tensor]:
             f"{path} is a checkpoint of posestream, not a public one: `posestream evaluate RECIPE --checkpoint {path}` "
             "scores it, and `posestream train` goes on from the one in its run_dir"
         )
-    while (inner := next((content[key] for key in _KEYS if isinstance(content.get(key), dict)), None)) is not None:
-        content = inner
+    content = _innermost(content, path)
     others = [str(name) for name, value in content.items() if not (isinstance(name, str) and isinstance(value, Tensor))]
     if others or not content:
         raise WeightsError(
             f"{path} holds no dictionary from names to tensors, "
             f"but {', '.join(others[:10]) + (' …' if len(others) > 10 else '') or 'an empty one'}"
         )
+    _require_plain(content, path)
     return _without_prefixes(content)
+
+
+def _innermost(content: dict[str, Any], path: Path) -> dict[str, Any]:
+    seen = {id(content)}
+    while (inner := next((content[key] for key in _KEYS if isinstance(content.get(key), dict)), None)) is not None:
+        if id(inner) in seen:
+            raise WeightsError(f"{path} holds a dictionary that holds itself")
+        seen.add(id(inner))
+        content = inner
+    return content
+
+
+def _require_plain(state: dict[str, Tensor], path: Path) -> None:
+    """Refuse tensors that cannot be copied into a network's weights, or not without losing what they mean."""
+    odd = [name for name, tensor in state.items() if not _is_plain(name, tensor)]
+    if odd:
+        raise WeightsError(
+            f"{path} holds {len(odd)} tensors that are no plain arrays of real numbers, such as {odd[0][:200]!r}: save "
+            "them dense, in float32 or half precision"
+        )
+
+
+def _is_plain(name: str, tensor: Tensor) -> bool:
+    if tensor.is_nested or tensor.is_quantized or tensor.layout is not torch.strided or tensor.is_meta:
+        return False
+    return tensor.is_floating_point() or name.endswith("num_batches_tracked")
 
 
 def _without_prefixes(state: dict[str, Tensor]) -> dict[str, Tensor]:

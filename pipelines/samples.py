@@ -123,13 +123,15 @@ def detected_samples(dataset: ShardedDataset, detections: Sequence[dict[str, Any
     (conversion may have refused them) are left out.
 
     Raises:
-        ValueError: a row lacks a field, or a box is not finite.
+        ValueError: a row lacks a field, or a box or score is not finite, or a score is below 0.
     """
     try:
         kept = [row for row in detections if row.get("category_id", 1) == 1 and not min(row["bbox"][2:]) <= 0]
         image_ids = np.array([row["image_id"] for row in kept], dtype=np.int64)
         boxes = np.array([row["bbox"] for row in kept], dtype=np.float64).reshape(len(kept), 4)
         scores = np.array([row["score"] for row in kept], dtype=np.float64)
+        if not (np.isfinite(scores) & (scores >= 0)).all():
+            raise ValueError(f"a score is not a number from 0 up: {scores[~(scores >= 0) | np.isinf(scores)][0]}")
         if not np.isfinite(boxes).all():
             raise ValueError(f"a box is not finite: {boxes[~np.isfinite(boxes).all(axis=1)][0].tolist()}")
     except (AttributeError, KeyError, TypeError, ValueError) as error:

@@ -5,8 +5,10 @@
 
 The paper's schedule: Adam, 5e-4, x0.1 at epochs 90 and 120 of 150, on 2 GPUs, here with batch 32 on each. Targets of
 1 px at every size, the eight hardest keypoints of the decoded map count, Soft-NMS on the detector's boxes. The rows of
-the paper's tables VI to VIII and X are this recipe with other options, such as model.options.fsm=none or .hardest=11.
-Weights to start from: Res2Net-50 26w x 4s for ImageNet, else torchvision's ResNet for what the two have in common.
+the paper's table X are this recipe with model.options.hardest=11 and so on; those of VI to VIII have no hard keypoint
+mining: model.options.hardest=none with, for instance, model.options.fsm=none (specs 5.9).
+Weights to start from: Res2Net-50 26w x 4s for ImageNet, whose blocks mean the same with
+model.options.fam_first_sum=false only, else torchvision's ResNet for what the two have in common.
 
 Expected AP on val2017 with detector boxes of AP 56.4:
 

@@ -3,7 +3,8 @@
     posestream train hrnet_w32_coco_256x192 data.train=DIR data.val=DIR \
         evaluate.detections=FILE model.weights=FILE
 
-The public code's schedule: Adam, 1e-3, x0.1 at epochs 170 and 200 of 210, batch 32 on each of 4 GPUs.
+The public code's schedule: Adam, 1e-3, x0.1 at epochs 170 and 200 of 210, batch 32 on each of 4 GPUs;
+24 on each for W48 at 384x288.
 Weights to start from: the authors' HRNet for ImageNet.
 
 Expected AP on val2017 with detector boxes of AP 56.4:
@@ -35,7 +36,7 @@ def _recipe(channels: int, crop_size: tuple[int, int], sigma: float) -> Recipe:
         ),
         heatmap=HeatmapConfig(sigma=sigma),
         optim=OptimConfig(lr=1e-3, milestones=(170, 200)),
-        train=TrainConfig(epochs=210, batch_size=128),
+        train=TrainConfig(epochs=210, batch_size=96 if (channels, height) == (48, 384) else 128),
     )
 
 

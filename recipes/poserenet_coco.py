@@ -3,7 +3,8 @@
     posestream train hrnet_w32_poserenet_coco_128x96 data.train=DIR data.val=DIR \
         evaluate.detections=FILE model.weights=FILE
 
-The schedule of each network's own recipe; all with rotation 30, scale 0.25, half bodies and shifts of a tenth.
+The schedule of each network's own recipe, all with rotation 30, scale 0.25, half bodies and shifts of a tenth. Crops
+are HRNet's, as the plug-in's bilinear maps assume, and mirrored maps are moved by exactly what they are off.
 Weights to start from: ImageNet's, torchvision's for the ResNets and the authors' for HRNet.
 
 Expected AP on val2017 with detector boxes of AP 56.4:
@@ -26,6 +27,8 @@ recipes = tuple(
         base,
         base.name.replace("_dark_", "_poserenet_"),
         "model.plugin=poserenet",
+        "data.convention=hrnet",
+        "evaluate.flip_shift=exact",
         "augmentation.scale_factor=0.25",
         "augmentation.rotation_factor=30",
         "augmentation.translation_factor=0.1",

@@ -23,8 +23,9 @@ class Fasm:
         fam: FAM instead of the 3x3 convolution.
         fsm: how FSM's two parts are arranged; None: no FSM.
         place: of FSM: "bottleneck": on the branch, before the shortcut is added; "convolution": on the block's output,
-            behind its ReLU (FASM-C). There "parallel" triples the map block after block until the stage ends: harmless
-            in ResNet-50, beyond float32 in ResNet-152.
+            behind its ReLU (FASM-C). There "parallel" triples the map with every block of a stage: at the start values
+            reach 5e3 in ResNet-50 and 1e13 in ResNet-101, CS is saturated from the middle of a stage on, and ResNet-152
+            overflows float32.
         base_width: channels of one of FAM's groups in a stage of width 64; rounded down for others, at least 1.
         scales: how many groups there are.
         first_sum: the untouched group is added to what the first 3x3 convolution sees (eq. 1 for i = 2); Res2Net does

@@ -1,5 +1,7 @@
 """CPN (Chen et al., CVPR 2018): a pyramid over a ResNet, refined from all its levels; the PyTorch port's facts."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -17,11 +19,13 @@ class CPN(nn.Module):
 
     Args:
         resnet: "resnet18" … "resnet152".
-        width: channels of the ResNet's first stage. channels: of the pyramid and of the features, an even number.
+        width: channels of the ResNet's first stage. blocks: how many each of its stages has, if not as `resnet`.
+        channels: of the pyramid and of the features, an even number.
         hardest: RefineNet's loss counts only this many keypoints per instance, at most all; None counts all.
-        kernels: sizes of the blur that makes the targets, px: of GlobalNet's four maps in their order, the last also of
-            RefineNet's. 15, 11, 9, 7 belong to crops of 256x192, and 23, 17, 13, 9 to 384x288. The recipe's sigma must
-            be RefineNet's: 1.4 px for a kernel of 7, 1.7 px for one of 9.
+        kernels: sizes of the blur whose Gaussian the targets are, px, with the sigma that OpenCV's formula gives it: of
+            GlobalNet's four maps in their order, the last also of RefineNet's. 15, 11, 9, 7 belong to crops of 256x192,
+            and 23, 17, 13, 9 to 384x288. The recipe's sigma must be RefineNet's: 1.4 px for a kernel of 7, 1.7 px for
+            one of 9.
         peak: the targets' largest value.
     Raises:
         ValueError: a value that an option cannot take.
@@ -34,14 +38,15 @@ class CPN(nn.Module):
         num_keypoints: int,
         resnet: str,
         width: int = 64,
+        blocks: Sequence[int] | None = None,
         channels: int = 256,
         hardest: int | None = 8,
         kernels: tuple[int, ...] = (15, 11, 9, 7),
         peak: float = 255.0,
     ) -> None:
         super().__init__()
-        _check_options(resnet, width, channels, hardest, kernels, peak)
-        self.backbone = RESNETS[resnet](width)
+        _check_options(resnet, blocks, channels, hardest, kernels, peak)
+        self.backbone = RESNETS[resnet](width, blocks)
         self.global_net = GlobalNet(self.backbone.stage_channels[::-1], channels, num_keypoints)
         self.refine_net = RefineNet(channels, num_keypoints)
         self.feature_channels = channels
@@ -162,12 +167,17 @@ def _resized(x: Tensor, size: torch.Size) -> Tensor:
 
 
 def _check_options(
-    resnet: str, width: int, channels: int, hardest: int | None, kernels: tuple[int, ...], peak: float
+    resnet: str,
+    blocks: Sequence[int] | None,
+    channels: int,
+    hardest: int | None,
+    kernels: tuple[int, ...],
+    peak: float,
 ) -> None:
     if resnet not in RESNETS:
         raise ValueError(f"resnet must be one of {', '.join(RESNETS)}, got {resnet!r}")
-    if not isinstance(width, int) or width < 1:
-        raise ValueError(f"width must be a whole number above 0, got {width!r}")
+    if blocks is not None and len(blocks) != _LEVELS:
+        raise ValueError(f"blocks must be four numbers, one for each stage, got {blocks!r}")
     if not isinstance(channels, int) or channels < 2 or channels % 2:
         raise ValueError(f"channels must be an even number above 0, got {channels!r}")
     if hardest is not None and (not isinstance(hardest, int) or hardest < 1):

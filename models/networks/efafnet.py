@@ -84,11 +84,11 @@ class EFAFNet(nn.Module):
         self.outputs = (*(OutputMap(f"heatmaps_{stage}", stride=4) for stage in _SUPERVISED if ffm), decoded)
 
     def forward(self, crops: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
+        require_multiple(crops, self.backbone.stride)
         *stages, coarsest = self.backbone(crops)
         if self.ffm is None or self.supervision is None:
             heatmaps, features = self.head(coarsest)
             return (heatmaps,), features
-        require_multiple(crops, self.backbone.stride)
         heatmaps, features = self.head(self.ffm(stages[0], coarsest))
         return (*self.supervision(stages), heatmaps), features
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from models.backbones.resnet import RESNETS
+from models.crop_size import require_multiple
 from models.heads.deconvolution import deconvolution
 from models.heads.heatmap_layer import heatmap_layer
 from models.output_map import OutputMap
@@ -51,6 +52,7 @@ class MRHeatNet(nn.Module):
         self.outputs = (OutputMap("heatmaps", stride=4),)
 
     def forward(self, crops: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
+        require_multiple(crops, self.backbone.stride)
         at_16 = self.deconv1(self.backbone(crops)[-1])
         at_8 = self.deconv2(at_16)
         features = self.deconv3(at_8)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from models.backbones.resnet import RESNETS
+from models.crop_size import require_multiple
 from models.heads.deconvolution import DeconvolutionHead
 from models.output_map import OutputMap
 
@@ -40,5 +41,6 @@ class SimpleBaseline(nn.Module):
         self.outputs = (OutputMap("heatmaps", stride=self.backbone.stride / self.head.upsampling),)
 
     def forward(self, crops: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
+        require_multiple(crops, self.backbone.stride)
         heatmaps, features = self.head(self.backbone(crops)[-1])
         return (heatmaps,), features

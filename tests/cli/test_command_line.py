@@ -99,6 +99,13 @@ def test_every_command_is_listed_and_no_argument_shows_help() -> None:
         assert all(re.search(rf"\b{command}\b", output) for command in COMMANDS)
 
 
+def test_recipes_are_listed_by_a_part_of_their_names() -> None:
+    assert invoke("recipes", "HRNet_w32_coco").stdout.split() == ["hrnet_w32_coco_256x192", "hrnet_w32_coco_384x288"]
+    result = CliRunner().invoke(posestream.app, ["recipes", "zzz"])
+    assert result.exit_code == 2
+    assert "no recipe has 'zzz' in its name" in result.output
+
+
 @pytest.fixture
 def few_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Counting all of them takes a while."""
@@ -127,9 +134,11 @@ def test_models_that_cannot_take_the_crop_are_said_not_counted() -> None:
     arguments = ("models", "--keypoints", 5, "--crop", "250x192")
     result = invoke(*arguments)
     assert re.search(r"hrnet_w32\W+–\W+–", result.output)
-    assert "dlcm: no part hierarchy has 5 keypoints" in result.output
+    assert "dlcm: no part hierarchy has 5 keypoints" in " ".join(result.output.split())
     rows = {row["name"]: row for row in json.loads(invoke(*arguments, "--json").stdout)}
     assert "multiples of 32" in rows["hrnet_w32"]["problem"]
+    assert "multiples of 32" in rows["simplebaseline_resnet18"]["problem"]
+    rows = {row["name"]: row for row in json.loads(invoke("models", "--keypoints", 5, "--json").stdout)}
     assert "problem" not in rows["simplebaseline_resnet18"]
 
 

@@ -231,3 +231,22 @@ def test_a_misspelt_augmentation_is_refused(recipe: Recipe) -> None:
     tree["augmentation"]["rotation_facto"] = 30
     with pytest.raises(ConfigError, match=r"augmentation\.rotation_facto"):
         parse_recipe(tree)
+
+
+@pytest.mark.parametrize("word", ["False", "false", "no", "off"])
+def test_an_option_that_is_switched_off_in_words_is_false(recipe: Recipe, word: str) -> None:
+    changed = override(recipe, [f"model.options.duc={word}", f"model.plugin_options.relu={word.upper()}"])
+    assert changed.model.options["duc"] is False
+    assert changed.model.plugin_options["relu"] is False
+    assert override(recipe, ["model.options.fsm=none"]).model.options["fsm"] is None
+    assert override(recipe, ["model.plugin_options.supervise=input,output"]).model.plugin_options == {
+        "supervise": ["input", "output"]
+    }
+
+
+def test_settings_that_exclude_each_other_change_places_in_any_order(recipe: Recipe) -> None:
+    varied = override(recipe, ["augmentation.scale_factor=0.3"])
+    settings = ["augmentation.scale_range=0.7,1.3", "augmentation.scale_factor=0"]
+    assert override(varied, settings) == override(varied, settings[::-1])
+    with pytest.raises(ConfigError, match="scale_range"):
+        override(varied, settings[:1])

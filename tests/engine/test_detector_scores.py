@@ -66,3 +66,15 @@ def test_boxes_of_other_things_take_nothing_from_persons(
 def test_rows_that_cannot_be_scored_name_the_file(scores: Callable[..., list[float]], wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=r"evaluate\.detections=.*boxes\.json"):
         scores([(0, BOX, 0.9), (0, BELOW, 0.8)], "evaluate.soft_nms_sigma=0.5", **wrong)
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("inf"), -0.1])
+def test_a_score_that_ranks_nobody_is_refused(scores: Callable[..., list[float]], score: float) -> None:
+    for settings in ((), ("evaluate.soft_nms_sigma=0.5",)):
+        with pytest.raises(ConfigError, match=r"boxes\.json: .*a score is not a number from 0 up"):
+            scores([(0, BOX, 0.5), (1, BOX, score)], *settings)
+
+
+def test_picture_ids_in_words_are_numbers_with_soft_nms_too(scores: Callable[..., list[float]], mini_coco: Any) -> None:
+    first = str(mini_coco.image_column("image_id").all()[0])
+    assert scores([(0, BOX, 0.5)], "evaluate.soft_nms_sigma=0.5", image_id=first) == [0.5]

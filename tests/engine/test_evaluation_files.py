@@ -21,6 +21,7 @@ from engine.evaluate import Evaluated, evaluate_checkpoint, write_evaluation
 from engine.pictures import crop_sheet, prediction_pictures
 from engine.train import train
 from evaluation.score import Score
+from models.crop_size import CropSizeError
 from sharding.dataset import ShardedDataset, open_dataset
 from sharding.ground_truth import ground_truth
 
@@ -139,7 +140,7 @@ def test_what_cannot_be_evaluated_is_refused_in_words(
         evaluate_checkpoint(tiny(f"data.val={mini_crowdpose.folder.uri}"), last, console)
     with pytest.raises(CheckpointError, match=r"'width': 8.* for 17 keypoints, not .*'width': 4.* for 17 keypoints$"):
         evaluate_checkpoint(tiny(f"data.val={mini_coco.folder.uri}", "model.options.width=4"), last, console)
-    with pytest.raises(ConfigError, match="multiples of 32"):
+    with pytest.raises(CropSizeError, match="multiples of 32"):
         evaluate_checkpoint(tiny(f"data.val={mini_coco.folder.uri}", "data.crop_size=64,48"), None, console)
 
 

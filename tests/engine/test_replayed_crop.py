@@ -46,6 +46,22 @@ def test_every_crop_of_two_epochs_can_be_drawn_again(tiny, layout, shuffle):
         np.testing.assert_array_equal(picture[:, : pixels.shape[1]], pixels)
 
 
+def test_colours_are_drawn_as_the_network_saw_them(tiny):
+    recipe = tiny("augmentation.channel_gain=0.5", "data.channel_order=bgr")
+    datasets = open_training_splits(recipe)
+    samples = training_persons(recipe, datasets)
+    task = TopDownTask(recipe, samples.skeleton)
+    loader = task.training_loader(samples, torch.device("cpu"), 0, 1)
+    batch = next(iter(loader))
+    loader.close()
+    black, white = (task.network_input(torch.full((1, 3, 64, 32), v, dtype=torch.uint8)) for v in (0, 255))
+    fed = (task.network_input(batch.crops, batch.channel_gains) - black) / (white - black) * 255
+    for row in range(3):
+        picture = replayed_crop(recipe, datasets[0], int(batch.instance_ids[row]), 0)[:, :32]
+        np.testing.assert_allclose(picture, fed[row].flip(0).permute(1, 2, 0).numpy(), atol=0.51)
+        assert np.abs(picture.astype(int) - batch.crops[row].permute(1, 2, 0).numpy()).mean() > 1
+
+
 @pytest.mark.parametrize("skeleton", [(), ("data.skeleton=crowdpose_14",)])
 def test_crops_of_mixed_splits_can_be_drawn_from_each_alone(tiny, mini_shards, skeleton):
     """Half-body crops depend on the keypoints that are trained: the first split's, unless the recipe names others."""

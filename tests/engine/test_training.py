@@ -18,6 +18,7 @@ from engine.config import ConfigError, Recipe, parse_recipe
 from engine.topdown import TopDownTask
 from engine.train import train
 from models import HeatmapNetwork, OutputMap
+from models.crop_size import CropSizeError
 from models.weights_file import WeightsError
 from pipelines.samples import annotated_samples
 from sharding.dataset import ShardedDataset
@@ -290,7 +291,7 @@ def test_the_total_loss_weights_every_output_at_its_own_stride_and_sigma(
         (["model.name=hourglass"], ConfigError, "unknown model 'hourglass'; known: simplebaseline_resnet18"),
         (["model.options.depth=3"], ConfigError, "simplebaseline_resnet18: .*depth"),
         (["model.weights=gone.pth"], WeightsError, "gone.pth"),
-        (["data.crop_size=64,48"], ConfigError, r"data.crop_size=\(64, 48\).*multiples of 32"),
+        (["data.crop_size=64,48"], CropSizeError, r"data.crop_size=\(64, 48\).*multiples of 32"),
     ],
 )
 def test_what_cannot_work_is_refused_in_words(

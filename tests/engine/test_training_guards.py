@@ -11,9 +11,11 @@ from torch import Tensor
 
 from engine.checkpoint import load_checkpoint, with_trained_settings
 from engine.config import ConfigError, Recipe
+from engine.diverged import DivergedError
+from engine.evaluate import evaluate_checkpoint
 from engine.fabric import resolved_precision
 from engine.topdown import TopDownTask
-from engine.train import BEST, LAST, DivergedError, train
+from engine.train import BEST, LAST, train
 
 MakeRecipe = Callable[..., Recipe]
 
@@ -85,3 +87,25 @@ def test_automatic_precision_is_what_the_hardware_computes_in(monkeypatch: pytes
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda capabilities=capabilities: capabilities)
         assert resolved_precision("auto") == expected
     assert resolved_precision("bf16-mixed") == "bf16-mixed"
+
+
+@pytest.mark.parametrize("detections", ["gone.json", "empty.json"])
+def test_what_validation_lacks_is_said_before_the_first_epoch(
+    tiny: MakeRecipe, mini_shards: Callable[[str], Path], console: Console, tmp_path: Path, detections: str
+) -> None:
+    (tmp_path / "empty.json").write_text("[]")
+    settings = (f"data.val={mini_shards('coco')}", f"evaluate.detections={tmp_path / detections}")
+    with pytest.raises(ConfigError, match=detections):
+        train(tiny(*settings), console)
+    assert not (tmp_path / "run" / LAST).exists()
+
+
+def test_weights_that_are_no_numbers_are_said_to_be_so(
+    tiny: MakeRecipe, mini_shards: Callable[[str], Path], console: Console
+) -> None:
+    path = train(tiny("train.epochs=1"), console).last
+    content = torch.load(path, weights_only=True)
+    content["model"]["base.head.final_layer.bias"].fill_(float("nan"))
+    torch.save(content, path)
+    with pytest.raises(DivergedError, match=r"answer for instance \d+ in picture \d+ is no number"):
+        evaluate_checkpoint(tiny(f"data.val={mini_shards('coco')}"), path, console)

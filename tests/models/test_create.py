@@ -75,3 +75,29 @@ def test_an_unknown_plugin_lists_the_known_ones() -> None:
 def test_what_a_plugin_refuses_is_named_with_it(options: dict[str, Any], kind: type[Exception], message: str) -> None:
     with pytest.raises(kind, match=f"enhancenet: .*{message}"):
         create_model("simplebaseline_resnet18", 17, plugin="enhancenet", plugin_options=options, width=4)
+
+
+def test_an_unknown_option_is_answered_with_those_that_exist() -> None:
+    with pytest.raises(TypeError, match="hrnet_w32: no option 'widht'; it has: width, stem, modules, blocks"):
+        create_model("hrnet_w32", 17, widht=8)
+    with pytest.raises(TypeError, match="enhancenet: no option 'output'; it has: channels, "):
+        create_model("simplebaseline_resnet18", 17, plugin="enhancenet", plugin_options={"output": 3}, width=4)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("simplebaseline_resnet50", {"resnet": "resnet18"}), ("hourglass_2", {"stacks": 8})]
+)
+def test_what_a_name_says_is_no_option(name: str, options: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match=f"{name}: no option '{next(iter(options))}'"):
+        create_model(name, 16, **options)
+
+
+def test_options_for_a_plugin_that_is_not_there_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"plugin_options \{'ratio': 3\} without a plug-in"):
+        create_model("simplebaseline_resnet18", 17, plugin_options={"ratio": 3}, width=4)
+
+
+@pytest.mark.parametrize("number", [0, -1, 2.0])
+def test_keypoints_are_counted(number: Any) -> None:
+    with pytest.raises(ValueError, match="num_keypoints must be a whole number above 0"):
+        create_model("simplebaseline_resnet18", number, width=4)

@@ -20,7 +20,7 @@ GIVEN = {"num_keypoints", "feature_channels", "output"}
 def options_of(builder: object) -> set[str]:
     bound = set(builder.keywords) if isinstance(builder, partial) else set()
     parameters = inspect.signature(builder.func if isinstance(builder, partial) else builder).parameters  # type: ignore[arg-type]
-    return set(parameters) - bound - GIVEN
+    return set(parameters) - (bound - {"width"}) - GIVEN
 
 
 def rows(section: str) -> list[list[str]]:

@@ -167,7 +167,7 @@ def test_the_memory_layout_of_the_crops_is_kept(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("mrheat1", {"width": 0}, r"width .* got 0, \(7, 6, 5\)"),
+        ("mrheat1", {"width": 0}, r"width .* got 0, "),
         ("mrheat2", {"deconv_channels": (4, 4)}, r"three numbers, got \(4, 4\)"),
         ("mrheat2", {"deconv_channels": (4, -4, 4)}, r"\(4, -4, 4\)"),
         ("mrfea1", {"width": 4.0}, r"got 4\.0"),

@@ -19,7 +19,7 @@ from models import HeatmapNetwork, list_models, list_plugins
 from pipelines.topdown import TopDownBatch
 from pose.skeletons import MPII_16
 
-RESNET = {"resnet": "resnet18", "width": 4}
+RESNET = {"width": 4, "blocks": [1, 1, 1, 1]}
 # Family → one of its networks, shrunk.
 NETWORKS: dict[str, dict[str, Any]] = {
     "simplebaseline": {

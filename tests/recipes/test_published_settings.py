@@ -55,7 +55,7 @@ def varied(scale: float, rotation: float) -> dict[str, Any]:
 
 HALF_BODY = {"augmentation.half_body_probability": 0.3, "augmentation.half_body_upper_probability": 0.6915}
 RMSPROP = {"optim.name": "rmsprop", "optim.lr": 2.5e-4, "heatmap.sigma": 1, "augmentation.channel_gain": 0.2}
-DARK = {"heatmap.encoding": "exact", "heatmap.decoding": "dark", "evaluate.flip_shift": "none"}
+DARK = {"heatmap.encoding": "exact", "heatmap.decoding": "dark"}
 
 # In this order: a later row that fits a name wins.
 PAPERS: list[tuple[str, dict[str, Any]]] = [
@@ -65,6 +65,9 @@ PAPERS: list[tuple[str, dict[str, Any]]] = [
     ("hrnet_*_coco_*", varied(0.35, 45) | HALF_BODY),
     ("hrnet_*_mpii_*", varied(0.25, 30)),
     ("*_384x288", {"heatmap.sigma": 3}),
+    ("hrnet_w48_*_384x288", {"train.batch_size": 96}),
+    ("hrnet_w48_dark_*_384x288", {"train.batch_size": 72}),
+    ("hrnet_w48_poserenet_*_384x288", {"train.batch_size": 72}),
     ("hourglass_*_mpii_*", RMSPROP | schedule([60, 90], 100, 6) | varied(0.25, 30) | {"evaluate.flip_test": False}),
     ("hourglass_*_coco_*", schedule([90, 120], 140, 32) | varied(0.3, 40) | {"optim.lr": 2.5e-4}),
     ("dlcm_*", RMSPROP | schedule([180, 225], 250, 16) | varied(0.25, 30)),
@@ -80,8 +83,9 @@ PAPERS: list[tuple[str, dict[str, Any]]] = [
     ("efafnet_*", {"optim.lr": 5e-4, "heatmap.sigma": 1, "evaluate.soft_nms_sigma": 0.5}),
     ("efafnet_*_crowdpose_*", {"data.box_padding": 1.3}),
     ("*_enhancenet_*", {"model.plugin": "enhancenet", "evaluate.flip_shift": "exact"}),
-    ("*_dark_*", DARK),
+    ("*_dark_*", DARK | {"data.convention": "unbiased"}),
     ("*_poserenet_coco_*", DARK | varied(0.25, 30) | HALF_BODY),
+    ("*_poserenet_coco_*", {"data.convention": "hrnet", "evaluate.flip_shift": "exact"}),
     ("*_poserenet_*", {"model.plugin": "poserenet", "augmentation.translation_factor": 0.1}),
     ("*_128x96", {"heatmap.sigma": 1}),
 ]
