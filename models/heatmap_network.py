@@ -18,6 +18,8 @@ class BaseNetwork(Protocol):
         feature_channels: C of the features.
         published_names: (own prefix, prefix in public files) of tensor names; the first that fits is exchanged.
         backbone: what ImageNet weights are loaded into; None if there are none for it.
+        new_tensors, dropped_tensors: optional; patterns of the backbone's tensor names that ImageNet weights need not
+            hold, and of names in their file that may be left over.
     """
 
     @property

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-Segments = tuple[tuple[int, int], ...]
+from pose.part_hierarchy import Segments
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class OutputMap:
             keypoint counts (CPN's GlobalNet).
         peak: a target's largest value; decoded scores are divided by it.
         parts: one entry per channel, each a set of segments between two keypoints; a keypoint is a segment from itself
-            to itself. The target is the Gaussian drawn along all of them (DLCM).
+            to itself. The target is the Gaussian drawn along all of them (DLCM), from pixel to pixel whatever the encoding.
     """
 
     name: str
