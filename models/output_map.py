@@ -19,7 +19,8 @@ class OutputMap:
             keypoint counts (CPN's GlobalNet).
         peak: a target's largest value; decoded scores are divided by it.
         parts: one entry per channel, each a set of segments between two keypoints; a keypoint is a segment from itself
-            to itself. The target is the Gaussian drawn along all of them (DLCM), from pixel to pixel whatever the encoding.
+            to itself. The target is the Gaussian drawn along all of them (DLCM), from pixel to pixel
+            whatever the encoding.
     """
 
     name: str

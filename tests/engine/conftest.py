@@ -1,11 +1,10 @@
 """A recipe small enough to train in a second, on mini shards."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
 
 import pytest
-import torch
 from rich.console import Console
 
 from engine.config import Recipe, override, parse_recipe
@@ -38,15 +37,6 @@ def tiny(mini_shards: Callable[[str], Path], tmp_path: Path) -> Callable[..., Re
 @pytest.fixture
 def console() -> Console:
     return Console(file=StringIO(), width=200)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Bit-identical weights need the same number of torch threads, and small networks are faster on one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture
