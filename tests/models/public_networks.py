@@ -69,3 +69,23 @@ def plain_norm(x: Tensor, state: Mapping[str, Tensor], name: str) -> Tensor:
 def plain_upsampling(x: Tensor, ratio: int) -> Tensor:
     """Every pixel becomes ratio x ratio equal ones."""
     return x.repeat_interleave(ratio, dim=2).repeat_interleave(ratio, dim=3)
+
+
+def require_one_graph(network: nn.Module, crops: Tensor, training: bool) -> None:
+    """The network compiles without a break, and answers as it does without being compiled."""
+    torch._dynamo.reset()
+    network.train(training)
+    with torch.set_grad_enabled(training):
+        expected, _ = network(crops)
+        maps, _ = torch.compile(network, fullgraph=True, backend="aot_eager")(crops)
+    torch.testing.assert_close(maps, expected)
+
+
+def require_kept_layout(network: nn.Module, crops: Tensor) -> None:
+    """Channels-last crops give channels-last features, and the same maps."""
+    expected, _ = network.eval()(crops)
+    maps, features = network.to(memory_format=torch.channels_last)(  # type: ignore[call-overload]
+        crops.to(memory_format=torch.channels_last)
+    )
+    torch.testing.assert_close(maps, expected)
+    assert features.is_contiguous(memory_format=torch.channels_last)

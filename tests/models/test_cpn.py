@@ -9,7 +9,17 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from public_networks import digest, fixture, plain_conv, plain_norm, public_state, randomised, state_of
+from public_networks import (
+    digest,
+    fixture,
+    plain_conv,
+    plain_norm,
+    public_state,
+    randomised,
+    require_kept_layout,
+    require_one_graph,
+    state_of,
+)
 from torch import Tensor, nn
 
 from models.backbones.resnet import ResNet
@@ -205,22 +215,13 @@ def test_norms_are_as_published_and_no_convolution_has_a_bias() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("training", [True, False])
 def test_the_network_is_one_graph(training: bool) -> None:
-    torch._dynamo.reset()
-    network = CPN(3, "resnet18", width=4, channels=8).double().train(training)
-    crops = torch.randn(2, 3, 64, 64, dtype=torch.float64)
-    with torch.set_grad_enabled(training):
-        expected, _ = network(crops)
-        maps, _ = torch.compile(network, fullgraph=True, backend="aot_eager")(crops)
-    torch.testing.assert_close(maps, expected)
+    require_one_graph(
+        CPN(3, "resnet18", width=4, channels=8).double(), torch.randn(2, 3, 64, 64, dtype=torch.float64), training
+    )
 
 
 def test_the_memory_layout_of_the_crops_is_kept() -> None:
-    network = CPN(3, **TINY).double().eval()
-    crops = torch.randn(2, 3, 64, 64, dtype=torch.float64)
-    expected, _ = network(crops)
-    maps, features = network.to(memory_format=torch.channels_last)(crops.to(memory_format=torch.channels_last))
-    torch.testing.assert_close(maps, expected)
-    assert features.is_contiguous(memory_format=torch.channels_last)
+    require_kept_layout(CPN(3, **TINY).double(), torch.randn(2, 3, 64, 64, dtype=torch.float64))
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from public_networks import plain_conv, plain_norm, plain_upsampling, randomised
+from public_networks import plain_conv, plain_norm, plain_upsampling, randomised, require_kept_layout, require_one_graph
 from torch import Tensor, nn
 
 from models.cost import network_cost
@@ -129,22 +129,11 @@ def test_every_convolution_has_a_bias_and_there_are_no_imagenet_weights() -> Non
 @pytest.mark.slow
 @pytest.mark.parametrize("training", [True, False])
 def test_the_network_is_one_graph(training: bool) -> None:
-    torch._dynamo.reset()
-    network = DLCM(16, channels=32, depth=1).double().train(training)
-    crops = torch.randn(2, 3, 32, 32, dtype=torch.float64)
-    with torch.set_grad_enabled(training):
-        expected, _ = network(crops)
-        maps, _ = torch.compile(network, fullgraph=True, backend="aot_eager")(crops)
-    torch.testing.assert_close(maps, expected)
+    require_one_graph(DLCM(16, channels=32, depth=1).double(), torch.randn(2, 3, 32, 32, dtype=torch.float64), training)
 
 
 def test_the_memory_layout_of_the_crops_is_kept() -> None:
-    network = DLCM(16, **TINY).double().eval()
-    crops = torch.randn(2, 3, 64, 64, dtype=torch.float64)
-    expected, _ = network(crops)
-    maps, features = network.to(memory_format=torch.channels_last)(crops.to(memory_format=torch.channels_last))
-    torch.testing.assert_close(maps, expected)
-    assert features.is_contiguous(memory_format=torch.channels_last)
+    require_kept_layout(DLCM(16, **TINY).double(), torch.randn(2, 3, 64, 64, dtype=torch.float64))
 
 
 @pytest.mark.parametrize(
