@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from engine.config import Recipe
     from engine.progress import SampleProgress
+    from engine.trained import Weights
     from pose.drawing import Picture
     from sharding.synthetic import SyntheticFiles
 
@@ -216,29 +217,41 @@ def evaluate(
     Example: `posestream evaluate hrnet_w32_coco_256x192 --checkpoint best.ckpt data.val=/data/coco/val2017
     evaluate.detections=person_detections_val2017.json`, or with `--weights pose_hrnet_w32_256x192.pth`
     """
-    from engine.checkpoint import load_checkpoint, with_trained_settings
-    from engine.config import override
-    from engine.evaluate import evaluate_checkpoint, evaluate_published, write_evaluation
+    from engine.evaluate import evaluate_weights, write_evaluation
     from evaluation.table import score_table
-    from recipes import load_recipe
 
-    if checkpoint is not None and weights is None:
-        # What the weights were trained with holds, unless the command line says otherwise.
-        base, changes = with_trained_settings(load_recipe(recipe), load_checkpoint(checkpoint))
-        for change in changes:
-            _say(f"note: {change}")
-        evaluated = evaluate_checkpoint(override(base, settings or []), checkpoint, _console())
-        folder = out or checkpoint.parent / "evaluation"
-    elif weights is not None and checkpoint is None:
-        evaluated = evaluate_published(_chosen_recipe(recipe, settings), weights, _console())
-        folder = out or Path(evaluated.recipe.run_dir) / f"evaluation-{weights.stem}"
-    else:
-        raise typer.BadParameter("give one of them", param_hint="--checkpoint, --weights")
+    chosen, given = _with_weights(recipe, checkpoint, weights, settings)
+    evaluated = evaluate_weights(chosen, given, _console())
+    beside = given.path.parent / "evaluation" if weights is None else None
+    folder = out or beside or Path(chosen.run_dir) / f"evaluation-{given.path.stem}"
     write_evaluation(evaluated, folder)
     _console().print(score_table({Path(evaluated.weights).stem: evaluated.score}))
     for note in evaluated.score.notes:
         _say(f"note: {note}")
     _say(f"metrics.json, results.json, recipe.json, report.html: {folder}")
+
+
+@app.command("score-net")
+def score_net(
+    recipe: Annotated[str, typer.Argument(help="A bottom-up recipe's name, or a path to a file that defines one")],
+    checkpoint: Annotated[Path | None, typer.Option(help="A .ckpt file of a training run")] = None,
+    weights: Annotated[Path | None, typer.Option(help="Instead: a public checkpoint of the recipe's network")] = None,
+    settings: Overrides = None,
+) -> None:
+    """Learn to rank poses: train a small network on what a trained network sees in data.train, and on how right it is.
+
+    Writes NAME.score-net.pt beside the weights; `posestream evaluate ... bottomup.grouping.scoring=learned` uses it.
+
+    Example: `posestream score-net guided_hrnet_w32_coco_512 --checkpoint best.ckpt data.train=/data/coco/train2017`
+    """
+    from engine.scorer import learn_scoring
+
+    chosen, given = _with_weights(recipe, checkpoint, weights, settings)
+    learnt = learn_scoring(chosen, given, _console())
+    first, last = learnt.losses[0], learnt.losses[-1]
+    _say(f"{learnt.poses} poses; squared error of their OKS {first:.4f} in the first epoch, {last:.4f} in the last")
+    _say(f"use it: posestream evaluate {recipe} ... bottomup.grouping.scoring=learned")
+    _say(str(learnt.path))
 
 
 @app.command()
@@ -297,8 +310,9 @@ def demo(
 
     Example: `posestream demo --out runs/demo`
     """
-    from engine.evaluate import evaluate_checkpoint, write_evaluation
+    from engine.evaluate import evaluate_weights, write_evaluation
     from engine.train import train as train_recipe
+    from engine.trained import OwnWeights
     from evaluation.table import score_table
 
     for name, count, seed in (("train", images, 0), ("val", max(images // 6, 2), 1)):
@@ -310,9 +324,9 @@ def demo(
     recipe = _chosen_recipe("demo_synthetic", defaults + (settings or []))
     inspect(str(out / "shards" / "train"), out / "crops.png", "demo_synthetic", settings=settings)
     result = train_recipe(recipe, _console())
-    untrained = evaluate_checkpoint(recipe, None, _console())
+    untrained = evaluate_weights(recipe, None, _console())
     write_evaluation(untrained, out / "untrained")
-    trained = evaluate_checkpoint(recipe, result.best, _console())
+    trained = evaluate_weights(recipe, OwnWeights(result.best), _console())
     write_evaluation(trained, out, compared={"untrained": untrained.score})
     _console().print(score_table({"trained": trained.score, "untrained": untrained.score}))
     before, after = 100 * untrained.score.value, 100 * trained.score.value
@@ -327,6 +341,26 @@ def _chosen_recipe(name: str, settings: list[str] | None, seed: int | None = Non
     from recipes import load_recipe
 
     return override(load_recipe(name), (settings or []) + ([] if seed is None else [f"train.seed={seed}"]))
+
+
+def _with_weights(
+    name: str, checkpoint: Path | None, weights: Path | None, settings: list[str] | None
+) -> tuple["Recipe", "Weights"]:
+    """The recipe as the checkpoint was trained, or for public weights as it is, with the command line's settings."""
+    from engine.checkpoint import load_checkpoint, with_trained_settings
+    from engine.config import override
+    from engine.trained import OwnWeights, PublicWeights
+    from recipes import load_recipe
+
+    if (checkpoint is None) == (weights is None):
+        raise typer.BadParameter("give one of them", param_hint="--checkpoint, --weights")
+    if weights is not None:
+        return _chosen_recipe(name, settings), PublicWeights(weights)
+    assert checkpoint is not None
+    base, changes = with_trained_settings(load_recipe(name), load_checkpoint(checkpoint))
+    for change in changes:
+        _say(f"note: {change}")
+    return override(base, settings or []), OwnWeights(checkpoint)
 
 
 def _write_sheet(sheet: Path, picture: "Picture") -> None:

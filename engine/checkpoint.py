@@ -20,12 +20,13 @@ _FREE_TO_CHANGE = (
     "name", "run_dir", "evaluate.", "data.train", "data.val", "data.threads", "data.prefetch",
     "data.on_bad_sample", "data.max_bad_share", "storage.",
     "train.validate_every", "train.checkpoint_every_steps", "train.keep_step_checkpoints", "train.verdict_seconds",
-    "model.weights",
+    "model.weights", "bottomup.test.", "bottomup.grouping.", "bottomup.score_net.",
 )  # fmt: skip
 
 
 # Settings that the weights were trained for: another crop or codec gives a plausible, wrong score and no error.
-_TRAINED_WITH = ("model.", "heatmap.", "data.crop_size", "data.box_padding", "data.convention", "data.channel_order")
+_TRAINED_DATA = ("crop_size", "box_padding", "convention", "channel_order", "normalisation")
+_TRAINED_WITH = ("model.", "heatmap.", *(f"data.{name}" for name in _TRAINED_DATA))
 
 
 class CheckpointError(UserError, ValueError):
@@ -115,9 +116,5 @@ def with_trained_settings(recipe: Recipe, checkpoint: Checkpoint) -> tuple[Recip
         if name.startswith(_TRAINED_WITH) and old.get(name) != new.get(name) and name != "model.weights"
     ]
     trained = checkpoint.recipe
-    data = recipe.data.model_copy(
-        update={
-            name: getattr(trained.data, name) for name in ("crop_size", "box_padding", "convention", "channel_order")
-        }
-    )
+    data = recipe.data.model_copy(update={name: getattr(trained.data, name) for name in _TRAINED_DATA})
     return recipe.model_copy(update={"model": trained.model, "heatmap": trained.heatmap, "data": data}), changed

@@ -5,19 +5,20 @@ import difflib
 import json
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     ValidationError,
+    model_validator,
 )
 
+from engine.bottomup_config import BottomUpConfig
+from engine.frozen import Frozen
 from pipelines.augmentation import Augmentation
 from pipelines.plan import Shuffle
 from pipelines.settings import OnBadSample
@@ -34,11 +35,7 @@ class ConfigError(UserError, ValueError):
     """A setting that does not exist or a value that it cannot take; the message lists what is valid."""
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class DataConfig(_Frozen):
+class DataConfig(Frozen):
     """Which splits, and how persons become crops. `crop_size` is (height, width).
 
     `train` may be several splits, which are mixed; `weights` says how many times an epoch goes through each (default:
@@ -47,6 +44,8 @@ class DataConfig(_Frozen):
     `shuffle_window` pictures are shuffled together; 0 for all of an epoch; by default all where the shards are local
     and 2048 where they are not. `on_bad_sample` "skip" goes on without pictures that are damaged or cannot be decoded,
     as long as at most `max_bad_share` of the samples lie in them.
+
+    `normalisation` "imagenet" subtracts ImageNet's mean colour and divides by its deviation; "unit" divides by 255.
     """
 
     train: str | tuple[str, ...] | None = None
@@ -61,11 +60,12 @@ class DataConfig(_Frozen):
     on_bad_sample: OnBadSample = "raise"
     max_bad_share: float = Field(default=0.01, ge=0, le=1)
     channel_order: Literal["rgb", "bgr"] = "rgb"
+    normalisation: Literal["imagenet", "unit"] = "imagenet"
     threads: PositiveInt = 2
     prefetch: PositiveInt = 2
 
 
-class StorageConfig(_Frozen):
+class StorageConfig(Frozen):
     """How shards come from object storage. `cache` is a folder on a local disk for up to `cache_gb` gigabytes of them,
     shared by all processes of the machine; `ahead_mb` of pictures are fetched ahead into memory, over `connections`
     (pyarrow has 25 to a store at most).
@@ -81,20 +81,20 @@ class StorageConfig(_Frozen):
     timeout_s: PositiveFloat = 30.0
 
 
-class ModelConfig(_Frozen):
+class ModelConfig(Frozen):
     """`plugin` is put on the network `name`; `options` and `plugin_options` go to their builders.
 
     `weights` is a file to start from: a public checkpoint of the whole network, or ImageNet weights of its backbone.
     """
 
     name: str
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default={})
     plugin: str | None = None
-    plugin_options: dict[str, Any] = {}
+    plugin_options: dict[str, Any] = Field(default={})
     weights: str | None = None
 
 
-class HeatmapConfig(_Frozen):
+class HeatmapConfig(Frozen):
     """Targets and decoding; `sigma` is in px of the network's heatmaps, and is scaled by an output's `sigma_scale`."""
 
     sigma: PositiveFloat = 2.0
@@ -102,7 +102,7 @@ class HeatmapConfig(_Frozen):
     decoding: Decoding = "quarter"
 
 
-class OptimConfig(_Frozen):
+class OptimConfig(Frozen):
     """The optimiser and its learning rate: `lr`, after a linear warm-up, times `gamma` at each of `milestones` (epochs)
     or along a half cosine down to 0."""
 
@@ -115,7 +115,7 @@ class OptimConfig(_Frozen):
     warmup_steps: NonNegativeInt = 0
 
 
-class TrainConfig(_Frozen):
+class TrainConfig(Frozen):
     """`batch_size` counts samples of a loader's batch; `accumulate` such batches make one step of the optimiser.
 
     At the end loader and network are measured alone for `verdict_seconds` each, to say what limits the speed.
@@ -134,7 +134,7 @@ class TrainConfig(_Frozen):
     verdict_seconds: NonNegativeFloat = 3.0
 
 
-class EvaluateConfig(_Frozen):
+class EvaluateConfig(Frozen):
     """`detections` is a file of detector boxes (COCO results JSON); without it, ground-truth boxes are used.
 
     `flip_shift` says how far mirrored maps are moved: "public" as the public code does, "exact" by what they are off,
@@ -155,8 +155,11 @@ class EvaluateConfig(_Frozen):
     precision: Precision = "32-true"
 
 
-class Recipe(_Frozen):
-    """One experiment. `run_dir` is where checkpoints and logs go; runs/NAME if it is not given."""
+class Recipe(Frozen):
+    """One experiment. `run_dir` is where checkpoints and logs go; runs/NAME if it is not given.
+
+    With `bottomup`, the network looks at whole pictures instead of single persons.
+    """
 
     name: str
     run_dir: str = Field(default_factory=lambda given: f"runs/{given.get('name')}")
@@ -165,9 +168,16 @@ class Recipe(_Frozen):
     model: ModelConfig
     augmentation: Augmentation = Augmentation()
     heatmap: HeatmapConfig = HeatmapConfig()
+    bottomup: BottomUpConfig | None = None
     optim: OptimConfig = OptimConfig()
     train: TrainConfig = TrainConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
+
+    @model_validator(mode="after")
+    def _one_augmentation(self) -> Self:
+        if self.bottomup is not None and self.augmentation != Augmentation():
+            raise ValueError("augmentation is of single persons; that of whole pictures is bottomup.augmentation")
+        return self
 
     def to_json(self) -> str:
         return self.model_dump_json(indent=1)

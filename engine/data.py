@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engine.config import ConfigError, Recipe, StorageConfig
+from pipelines.bottomup_samples import BottomUpSamples, PictureChoice
 from pipelines.mixed_samples import MixedSamples
+from pipelines.plan import EmptyPlanError
 from pipelines.samples import PersonSamples, TopDownSamples, annotated_samples
 from pipelines.settings import ReadSettings
 from pose.skeletons import SKELETONS, Skeleton
@@ -62,9 +64,7 @@ def training_persons(recipe: Recipe, datasets: Sequence[ShardedDataset]) -> Pers
         ConfigError: weights and splits do not match, or a split has none of the keypoints.
     """
     splits = [annotated_samples(dataset) for dataset in datasets]
-    weights, skeleton = recipe.data.weights or (1.0,) * len(splits), training_skeleton(recipe, datasets)
-    if len(weights) != len(splits):
-        raise ConfigError(f"data.weights has {len(weights)} entries, data.train has {len(splits)} splits")
+    weights, skeleton = _weights(recipe, datasets), training_skeleton(recipe, datasets)
     if len(splits) == 1 and weights == (1.0,) and skeleton == splits[0].skeleton:
         return splits[0]
     _require_persons(splits)
@@ -72,6 +72,28 @@ def training_persons(recipe: Recipe, datasets: Sequence[ShardedDataset]) -> Pers
         return MixedSamples(splits, weights, skeleton)
     except ValueError as error:
         raise ConfigError(f"data.skeleton={skeleton.name}: {error}") from error
+
+
+def training_pictures(recipe: Recipe, datasets: Sequence[ShardedDataset], choice: PictureChoice) -> BottomUpSamples:
+    """The pictures of the training splits that are chosen, with their persons in the places of one skeleton.
+
+    Raises:
+        ConfigError: as `training_persons`.
+    """
+    try:
+        return BottomUpSamples(datasets, _weights(recipe, datasets), training_skeleton(recipe, datasets), choice)
+    except EmptyPlanError as error:
+        raise ConfigError(f"data.train: {error}") from error
+    except ValueError as error:
+        raise ConfigError(f"data.skeleton={recipe.data.skeleton}: {error}") from error
+
+
+def _weights(recipe: Recipe, datasets: Sequence[ShardedDataset]) -> tuple[float, ...]:
+    """How often an epoch goes through each split."""
+    weights = recipe.data.weights or (1.0,) * len(datasets)
+    if len(weights) != len(datasets):
+        raise ConfigError(f"data.weights has {len(weights)} entries, data.train has {len(datasets)} splits")
+    return weights
 
 
 def _require_persons(splits: Sequence[TopDownSamples]) -> None:

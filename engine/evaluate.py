@@ -2,7 +2,6 @@
 
 import json
 import platform
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -11,20 +10,20 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from engine.checkpoint import CheckpointError, load_checkpoint
+from engine.bottomup_config import BottomUpConfig
 from engine.config import ConfigError, Recipe
 from engine.data import open_split
 from engine.fabric import make_fabric, resolved_precision
-from engine.inference import evaluation_samples, predict_split, score_split
+from engine.inference import predict_split, score_split
 from engine.pictures import prediction_pictures
 from engine.progress import SampleProgress
-from engine.topdown import TopDownTask
+from engine.scorer import scorer_of
+from engine.tasks import make_task
+from engine.trained import Weights, network_name, ready_network
 from evaluation.mpii import write_pred_mat
 from evaluation.predictions import Predictions
 from evaluation.report import report_html
 from evaluation.score import Score, require_evaluator
-from models import HeatmapNetwork, load_published
-from models.weights_file import WeightsError
 from pipelines.dali_graph import DALI_VERSION
 from pose.drawing import encode_picture
 from sharding.dataset import ShardedDataset
@@ -42,71 +41,25 @@ class Evaluated:
     score: Score
 
 
-def evaluate_checkpoint(recipe: Recipe, checkpoint: Path | None, console: Console) -> Evaluated:
-    """Score a checkpoint, or the recipe's untrained network if there is none, on the recipe's validation split.
+def evaluate_weights(recipe: Recipe, weights: Weights | None, console: Console) -> Evaluated:
+    """Score the recipe's network, untrained or with these weights, on the recipe's validation split.
 
     Raises:
-        ConfigError: the recipe lacks a validation split. CheckpointError: the checkpoint does not fit the recipe.
+        ConfigError: the recipe lacks a validation split. CheckpointError, WeightsError: the file does not fit the
+            recipe's network.
     """
-
-    def load(network: HeatmapNetwork, num_keypoints: int) -> None:
-        if checkpoint is None:
-            return
-        saved = load_checkpoint(checkpoint)
-        try:
-            network.load_state_dict(saved.model)
-        except RuntimeError as error:
-            raise CheckpointError(
-                f"{checkpoint} holds another network than recipe {recipe.name}: "
-                f"{_network(saved.recipe, saved.num_keypoints)}, not {_network(recipe, num_keypoints)}"
-            ) from error
-
-    return _evaluate(recipe, load, "untrained" if checkpoint is None else str(checkpoint), console)
-
-
-def evaluate_published(recipe: Recipe, weights: Path, console: Console) -> Evaluated:
-    """Score a public checkpoint of the recipe's network on the recipe's validation split.
-
-    Raises:
-        ConfigError: the recipe lacks a validation split. WeightsError: the file does not fit the recipe's network, or
-            leaves a part of it, such as its plug-in, without weights.
-    """
-
-    def load(network: HeatmapNetwork, num_keypoints: int) -> None:
-        loaded = load_published(network, weights)
-        if loaded.fresh:
-            raise WeightsError(
-                f"{weights} leaves {len(loaded.fresh)} tensors of {_network(recipe, num_keypoints)} without weights, "
-                f"such as {loaded.fresh[0]}; to train from it: `posestream train RECIPE model.weights={weights}`"
-            )
-
-    return _evaluate(recipe, load, str(weights), console)
-
-
-def _evaluate(recipe: Recipe, load: Callable[[HeatmapNetwork, int], None], weights: str, console: Console) -> Evaluated:
-    """Score the recipe's network with the weights that `load` gives it, knowing the number of keypoints."""
     if recipe.data.val is None:
         raise ConfigError("data.val is not set; give the split to evaluate on, e.g. data.val=/data/coco/val2017")
     dataset = open_split(recipe.data.val, recipe.storage)
     require_evaluator(dataset.manifest.dataset)
-    task = TopDownTask(recipe, dataset.skeleton)
-    network = task.build_model(pretrained=False)
-    load(network, dataset.skeleton.num_keypoints)
-    if recipe.train.channels_last:
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    task = make_task(recipe, dataset.skeleton, scorer_of(recipe, dataset.skeleton, weights))
+    samples = task.evaluation_samples(dataset)
     fabric = make_fabric(recipe.evaluate.precision)
-    model = fabric.setup(network)
-    samples = evaluation_samples(recipe, dataset)
-    with SampleProgress(console, f"evaluating {Path(weights).name}", len(samples)) as bar:
-        predictions = predict_split(task, model, network, samples, fabric.device, bar.advance)
-    score = score_split(recipe, dataset, predictions, left_out=len(samples) - len(predictions))
-    return Evaluated(recipe, dataset, weights, predictions, score)
-
-
-def _network(recipe: Recipe, num_keypoints: int) -> str:
-    config = recipe.model
-    plugin = "" if config.plugin is None else f" + {config.plugin} {config.plugin_options}"
-    return f"{config.name} {config.options}{plugin} for {num_keypoints} keypoints"
+    model, network = ready_network(task, weights, fabric)
+    name = "untrained" if weights is None else str(weights.path)
+    with SampleProgress(console, f"evaluating {Path(name).name}", len(samples)) as bar:
+        answers = predict_split(task, model, network, samples, fabric.device, bar.advance)
+    return Evaluated(recipe, dataset, name, answers.predictions, score_split(task, dataset, answers))
 
 
 def write_evaluation(evaluated: Evaluated, out: Path, compared: dict[str, Score] | None = None) -> None:
@@ -140,19 +93,36 @@ def _facts(evaluated: Evaluated) -> dict[str, str]:
     recipe, dataset = evaluated.recipe, evaluated.dataset
     return {
         "recipe": recipe.name,
-        "model": _network(recipe, dataset.skeleton.num_keypoints),
+        "model": network_name(recipe, dataset.skeleton.num_keypoints),
         "weights": evaluated.weights,
         "split": dataset.folder.uri,
         "dataset digest": dataset.manifest.digest(),
-        "boxes": recipe.evaluate.detections or "ground truth",
-        "crop": f"{recipe.data.crop_size[0]}x{recipe.data.crop_size[1]} px, {recipe.data.convention}",
-        "decoding": recipe.heatmap.decoding,
+        **(_topdown_facts(recipe) if recipe.bottomup is None else _bottomup_facts(recipe, recipe.bottomup)),
         "flip test": f"shift {recipe.evaluate.flip_shift}" if recipe.evaluate.flip_test else "no",
         "precision": resolved_precision(recipe.evaluate.precision),
         "posestream": _own_version(),
         "torch": torch.__version__,
         "DALI": DALI_VERSION,
         "python": platform.python_version(),
+    }
+
+
+def _topdown_facts(recipe: Recipe) -> dict[str, str]:
+    return {
+        "boxes": recipe.evaluate.detections or "ground truth",
+        "crop": f"{recipe.data.crop_size[0]}x{recipe.data.crop_size[1]} px, {recipe.data.convention}",
+        "decoding": recipe.heatmap.decoding,
+    }
+
+
+def _bottomup_facts(recipe: Recipe, config: BottomUpConfig) -> dict[str, str]:
+    side = config.test.short_side or recipe.data.crop_size[0]
+    scales = ", ".join(f"{scale:g}" for scale in config.test.scales)
+    return {
+        "boxes": "none",
+        "input": f"{config.test.fit} side {side} px at scales {scales}",
+        "poses": config.grouping.quality,
+        "scoring": config.grouping.scoring,
     }
 
 

@@ -1,71 +1,36 @@
 """The inference loop: a network over every sample of a split, then the official score."""
 
-import json
-from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Sized
+from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 
-from engine.config import ConfigError, Recipe
-from engine.topdown import TopDownTask
+from engine.task import Task
 from evaluation.predictions import Predictions
 from evaluation.score import Score, evaluate
-from evaluation.soft_nms import soft_nms
 from models import HeatmapNetwork
-from pipelines.samples import TopDownSamples, annotated_samples, detected_samples
 from sharding.dataset import ShardedDataset
 from sharding.ground_truth import ground_truth
 
 
-def evaluation_samples(recipe: Recipe, dataset: ShardedDataset) -> TopDownSamples:
-    """The recipe's detector boxes if it names a file, after Soft-NMS if it asks for that, else the annotated boxes.
+@dataclass(frozen=True)
+class Answers:
+    """Predictions in the split's order, and how many of its samples could not be looked at."""
 
-    Raises:
-        ConfigError: there is nobody to look at, or the file cannot be read, or the benchmark takes none.
-    """
-    path, benchmark = recipe.evaluate.detections, dataset.manifest.dataset
-    if path is None:
-        # MPII gives its test persons' places without keypoints, and every one of them wants an answer.
-        samples = annotated_samples(dataset, labelled_only=benchmark != "mpii")
-        if len(samples) == 0:
-            raise ConfigError(f"data.val: {dataset.folder.uri} has nobody with labelled keypoints and a box")
-        return samples
-    if benchmark == "mpii":
-        raise ConfigError(f"evaluate.detections={path}: MPII gives every person's place and takes no others")
-    try:
-        rows = json.loads(Path(path).read_bytes())
-        samples = detected_samples(dataset, rows)
-        if recipe.evaluate.soft_nms_sigma is not None and len(samples):
-            samples = detected_samples(dataset, _softened(rows, recipe.evaluate.soft_nms_sigma))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"evaluate.detections={path}: {error}") from error
-    if len(samples) == 0:
-        raise ConfigError(f"evaluate.detections={path} holds no person's box for {dataset.folder.uri}")
-    return samples
-
-
-def _softened(rows: list[dict[str, Any]], sigma: float) -> list[dict[str, Any]]:
-    """Detected persons with their scores after Soft-NMS, without those that it drops."""
-    persons = [row for row in rows if row.get("category_id", 1) == 1]
-    boxes, scores = (np.array([row[field] for row in persons], dtype=np.float64) for field in ("bbox", "score"))
-    image_ids = np.array([row["image_id"] for row in persons], dtype=np.int64)
-    softened = soft_nms(boxes, scores, image_ids, sigma).tolist()
-    return [row | {"score": score} for row, score in zip(persons, softened, strict=True) if score > 0]
+    predictions: Predictions
+    left_out: int
 
 
 @torch.no_grad()
 def predict_split(
-    task: TopDownTask,
+    task: Task,
     model: torch.nn.Module,
     network: HeatmapNetwork,
-    samples: TopDownSamples,
+    samples: Sized,
     device: torch.device,
     on_samples: Callable[[int], None] = lambda count: None,
-) -> Predictions:
-    """Predictions for every sample, in the split's order.
+) -> Answers:
+    """Predictions for every sample of `task.evaluation_samples`.
 
     Args:
         model: what is called, e.g. wrapped for mixed precision. network: says what its outputs are.
@@ -74,29 +39,35 @@ def predict_split(
     was_training = model.training
     model.eval()
     loader = task.evaluation_loader(samples, device)
-    parts = []
+    parts, looked_at = [Predictions.empty(task.skeleton.num_keypoints)], 0
     try:
         for batch in loader:
             parts.append(task.predict(model, network.outputs, batch))
-            on_samples(int(batch.valid.sum()))
+            count = task.samples_in(batch)
+            looked_at += count
+            on_samples(count)
     finally:
         loader.close()
         model.train(was_training)
-    return Predictions.concatenate(parts)
+    return Answers(Predictions.concatenate(parts), len(samples) - looked_at)
 
 
-def score_split(recipe: Recipe, dataset: ShardedDataset, predictions: Predictions, left_out: int = 0) -> Score:
-    """The split's official score. Notes say if conversion refused a part of the split, or `left_out` boxes could not be
-    looked at."""
+def score_split(task: Task, dataset: ShardedDataset, answers: Answers) -> Score:
+    """The split's official score. Notes say if conversion refused a part of the split, or samples were left out."""
+    scores, nms_threshold = task.ranking(answers.predictions)
     score = evaluate(
-        dataset.manifest.dataset, ground_truth(dataset), predictions, nms_threshold=recipe.evaluate.nms_threshold
+        dataset.manifest.dataset,
+        ground_truth(dataset),
+        answers.predictions,
+        nms_threshold=nms_threshold,
+        scores=scores,
     )
     refused = dataset.manifest.rejected
     notes = [
         f"{count} {what}: not the official score"
         for count, what in (
             (refused, "pictures or annotations of the split were refused at conversion"),
-            (left_out, "boxes lie in pictures that could not be read or decoded"),
+            (answers.left_out, f"{task.unit} lie in pictures that could not be read or decoded"),
         )
         if count
     ]

@@ -1,14 +1,15 @@
 """A network with its optimiser: learns from one batch at a time, several of which may make one step."""
 
+from typing import Any
+
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
 from engine.config import OptimConfig, Recipe
 from engine.schedule import learning_rate
-from engine.topdown import TopDownTask
+from engine.task import Task
 from models import HeatmapNetwork
-from pipelines.topdown import TopDownBatch
 
 
 class Learner:
@@ -19,20 +20,20 @@ class Learner:
     """
 
     def __init__(
-        self, recipe: Recipe, task: TopDownTask, network: HeatmapNetwork, fabric: Fabric, steps_per_epoch: int
+        self, recipe: Recipe, task: Task, network: HeatmapNetwork, fabric: Fabric, steps_per_epoch: int
     ) -> None:
         self._recipe, self._task, self._fabric, self._steps_per_epoch = recipe, task, fabric, steps_per_epoch
         self.network = network
         self.model, self.optimizer = fabric.setup(network, build_optimizer(recipe.optim, network))
 
-    def learn(self, batch: TopDownBatch, step: int) -> Tensor:
+    def learn(self, batch: Any, step: int) -> Tensor:
         """Train on a batch, the `step`-th since the start, counted from 1; its loss."""
         rate = learning_rate(self._recipe.optim, step - 1, self._steps_per_epoch, self._recipe.train.epochs)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         steps_now = self.is_optimizer_step(step)
         with self._fabric.no_backward_sync(self.model, enabled=not steps_now):
-            maps = self.model(self._task.network_input(batch.crops, batch.channel_gains))
+            maps = self.model(self._task.training_input(batch))
             loss = self._task.loss(maps, self.network.outputs, batch)
             self._fabric.backward(loss / self._batches_per_optimizer_step(step))
         if steps_now:

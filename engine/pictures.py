@@ -6,14 +6,18 @@ import numpy as np
 import torch
 
 from engine.config import ConfigError, Recipe
-from engine.data import open_split, training_persons
-from engine.topdown import TopDownTask, apply_gains
+from engine.data import open_split, training_skeleton
+from engine.network_input import apply_gains
+from engine.tasks import make_task
 from evaluation.predictions import Predictions
+from pipelines.bottomup import BottomUpBatch, BottomUpLoader
 from pipelines.reader import PictureReader
 from pipelines.topdown import TopDownBatch, TopDownLoader
 from pose.drawing import Picture, decode_picture, draw_skeleton, tile
 from pose.skeletons import Skeleton
 from sharding.dataset import ShardedDataset
+
+LoadedBatch = TopDownBatch | BottomUpBatch
 
 _SHOWN_SCORE = 0.2  # heatmap peak from which a predicted keypoint is drawn; the rescoring's own threshold
 
@@ -21,11 +25,11 @@ _SHOWN_SCORE = 0.2  # heatmap peak from which a predicted keypoint is drawn; the
 def crop_sheet(recipe: Recipe, dataset: ShardedDataset, count: int = 24, columns: int = 6) -> Picture:
     """Crops as the first batch of a training would hold them, with skeletons: `count` of them in rows."""
     loader = _host_loader(recipe, dataset, count)
-    batch = next(iter(loader))
+    for batch in loader:
+        break
     loader.close()
-    return tile(
-        [_drawn(batch, row, loader.samples.skeleton) for row in np.flatnonzero(batch.valid.numpy()).tolist()], columns
-    )
+    rows = np.flatnonzero(batch.valid.numpy()).tolist()
+    return tile([_drawn(batch, row, loader.samples.skeleton) for row in rows], columns)
 
 
 def replayed_crop(recipe: Recipe, dataset: ShardedDataset, instance_id: int, pass_number: int) -> Picture:
@@ -43,11 +47,11 @@ def replayed_crop(recipe: Recipe, dataset: ShardedDataset, instance_id: int, pas
             f"training never sees an instance {instance_id} of {dataset.folder.uri}: there is none, or it has no "
             "labelled keypoints, or no box with an area, or is a crowd"
         )
-    batch = loader.replay(sample, pass_number)
+    batch: LoadedBatch = loader.replay(sample, pass_number)
     return np.concatenate([_pixels(batch, 0), _drawn(batch, 0, loader.samples.skeleton)], axis=1)
 
 
-def _host_loader(recipe: Recipe, dataset: ShardedDataset, count: int) -> TopDownLoader:
+def _host_loader(recipe: Recipe, dataset: ShardedDataset, count: int) -> TopDownLoader | BottomUpLoader:
     """The recipe's training loader, over one of its splits or another one, with batches of `count`."""
     # The keypoints trained are those of the first split; half-body crops depend on them.
     first = recipe.data.train[0] if isinstance(recipe.data.train, tuple) and recipe.data.train else None
@@ -56,20 +60,31 @@ def _host_loader(recipe: Recipe, dataset: ShardedDataset, count: int) -> TopDown
     sized = recipe.model_copy(
         update={"train": recipe.train.model_copy(update=train), "data": recipe.data.model_copy(update=data)}
     )
-    samples = training_persons(sized, [dataset])
-    return TopDownTask(sized, samples.skeleton).training_loader(samples, torch.device("cpu"), rank=0, ranks=1)
+    task = make_task(sized, training_skeleton(sized, [dataset]))
+    loader = task.training_loader(task.training_samples([dataset]), torch.device("cpu"), rank=0, ranks=1)
+    assert isinstance(loader, TopDownLoader | BottomUpLoader)
+    return loader
 
 
-def _pixels(batch: TopDownBatch, row: int) -> Picture:
+def _pixels(batch: LoadedBatch, row: int) -> Picture:
     crop = batch.crops[row]
-    if batch.channel_gains is not None:
+    if isinstance(batch, TopDownBatch) and batch.channel_gains is not None:
         crop = apply_gains(crop[None], batch.channel_gains[row, None])[0].round().to(torch.uint8)
     return crop.permute(1, 2, 0).contiguous().numpy()
 
 
-def _drawn(batch: TopDownBatch, row: int, skeleton: Skeleton) -> Picture:
-    labelled = batch.visibility[row].numpy() > 0
-    return draw_skeleton(_pixels(batch, row), batch.keypoints[row].numpy(), labelled, skeleton, thickness=1)
+def _drawn(batch: LoadedBatch, row: int, skeleton: Skeleton) -> Picture:
+    """The crop with its persons; what bottom-up losses ignore is darker."""
+    picture = _pixels(batch, row)
+    if isinstance(batch, TopDownBatch):
+        persons = np.array([row])
+    else:
+        persons = np.flatnonzero(batch.person_image.numpy() == row)
+        picture = np.where(batch.ignore[row, :, :, None].numpy() > 0, picture // 3, picture)
+    labelled = batch.visibility[persons].numpy() > 0
+    for keypoints, shown in zip(batch.keypoints[persons].numpy(), labelled, strict=True):
+        picture = draw_skeleton(picture, keypoints, shown, skeleton, thickness=1)
+    return picture
 
 
 def prediction_pictures(

@@ -1,57 +1,46 @@
 """The top-down task: crops of single persons → heatmaps → keypoints in the picture."""
 
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from engine.build import build_model
 from engine.config import ConfigError, Recipe
-from engine.data import read_settings
+from engine.data import read_settings, training_persons
 from engine.diverged import DivergedError
+from engine.evaluation_boxes import evaluation_samples
 from engine.heatmap_targets import HeatmapTargets
+from engine.network_input import network_input
 from evaluation.predictions import Predictions
-from models import HeatmapNetwork, OutputMap, create_model, load_published
+from models import HeatmapNetwork, OutputMap
 from models.losses import joints_mse
 from pipelines.samples import PersonSamples, TopDownSamples
 from pipelines.topdown import TopDownBatch, TopDownLoader, TopDownSettings
 from pose.crop import invert_affine, transform_points
 from pose.heatmaps import HeatmapCodec, flip_back, flip_shift
 from pose.skeletons import Skeleton
-
-# ImageNet's channel statistics on the 0 … 255 scale, RGB; the released "bgr" configurations use the same numbers.
-_MEAN = (0.485 * 255, 0.456 * 255, 0.406 * 255)
-_STD = (0.229 * 255, 0.224 * 255, 0.225 * 255)
+from sharding.dataset import ShardedDataset
 
 
 class TopDownTask:
-    """What the training and inference loops need to know of top-down estimation."""
+    """See `engine.task`; samples are persons."""
+
+    unit = "instances"
 
     def __init__(self, recipe: Recipe, skeleton: Skeleton) -> None:
         self.recipe = recipe
         self.skeleton = skeleton
 
     def build_model(self, pretrained: bool = True) -> HeatmapNetwork:
-        """The recipe's network with weights drawn from the recipe's seed; those of the file that it names, if any, on
-        top of them where `pretrained` is set."""
-        config = self.recipe.model
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.recipe.train.seed)
-            try:
-                model = create_model(
-                    config.name,
-                    self.skeleton.num_keypoints,
-                    plugin=config.plugin,
-                    plugin_options=config.plugin_options,
-                    **config.options,
-                )
-            except (KeyError, TypeError, ValueError) as error:
-                raise ConfigError(f"model: {error.args[0]}") from error
-        if pretrained and config.weights is not None:
-            load_published(model, Path(config.weights))
-        return model
+        """See `engine.build`."""
+        return build_model(self.recipe, self.skeleton.num_keypoints, pretrained)
+
+    def training_samples(self, datasets: Sequence[ShardedDataset]) -> PersonSamples:
+        """Every trainable person."""
+        return training_persons(self.recipe, datasets)
 
     def training_loader(self, samples: PersonSamples, device: torch.device, rank: int, ranks: int) -> TopDownLoader:
         settings = replace(
@@ -64,6 +53,10 @@ class TopDownTask:
             world_size=ranks,
         )
         return TopDownLoader(samples, settings)
+
+    def evaluation_samples(self, dataset: ShardedDataset) -> TopDownSamples:
+        """Annotated or detected boxes, see `engine.evaluation_boxes`."""
+        return evaluation_samples(self.recipe, dataset)
 
     def evaluation_loader(self, samples: TopDownSamples, device: torch.device) -> TopDownLoader:
         """One pass in the split's order, without augmentation."""
@@ -85,18 +78,9 @@ class TopDownTask:
             reading=read_settings(self.recipe.storage),
         )
 
-    def network_input(self, crops: Tensor, channel_gains: Tensor | None = None) -> Tensor:
-        """uint8 RGB crops (B, 3, H, W) → normalised floats in the recipe's channel order, in the same memory layout.
-
-        Args:
-            channel_gains: (B, 3), what red, green and blue are multiplied by first; what exceeds 255 is cut off there.
-        """
-        if self.recipe.data.channel_order == "bgr":
-            crops = crops.flip(1)
-            channel_gains = None if channel_gains is None else channel_gains.flip(1)
-        pixels = crops.float() if channel_gains is None else apply_gains(crops, channel_gains)
-        mean, std = _channel_statistics(crops.device)
-        return pixels.sub_(mean).div_(std)  # in place: on a CPU, writing fresh memory is most of the cost
+    def training_input(self, batch: TopDownBatch) -> Tensor:
+        """(B, 3, H, W)"""
+        return network_input(self.recipe.data, batch.crops, batch.channel_gains)
 
     def codec(self, output: OutputMap) -> HeatmapCodec:
         """How keypoints become the targets of one output, and back."""
@@ -135,10 +119,18 @@ class TopDownTask:
                 total = total + output.loss_weight * joints_mse(predicted, target, weights, valid, output.hardest)
         return total
 
+    def ranking(self, predictions: Predictions) -> tuple[None, float]:
+        """How persons are ranked and thinned out: by box and keypoints, with OKS-NMS."""
+        return None, self.recipe.evaluate.nms_threshold
+
+    def samples_in(self, batch: TopDownBatch) -> int:
+        """How many of a split's samples a batch holds."""
+        return int(batch.valid.sum())
+
     def predict(self, model: torch.nn.Module, outputs: tuple[OutputMap, ...], batch: TopDownBatch) -> Predictions:
         """Keypoints in image px for the valid rows of a batch, with the flip test if the recipe asks for it."""
         output = outputs[-1]
-        crops = self.network_input(batch.crops)
+        crops = network_input(self.recipe.data, batch.crops)
         heatmaps = model(crops)[-1].float()
         if self.recipe.evaluate.flip_test:
             shift = flip_shift(output.stride, self.recipe.data.convention, self.recipe.evaluate.flip_shift)
@@ -166,15 +158,3 @@ def _require_numbers(peaks: Tensor, batch: TopDownBatch) -> None:
             f"the network's answer for instance {batch.instance_ids[bad][0]} in picture {batch.image_ids[bad][0]} is "
             "no number: its weights are damaged, or its training diverged (lower optim.lr, or train.precision=32-true)"
         )
-
-
-def apply_gains(crops: Tensor, channel_gains: Tensor) -> Tensor:
-    """uint8 crops (B, 3, H, W) times a number for each channel, (B, 3), as floats from 0 to 255."""
-    return crops.float().mul_(channel_gains.to(crops.device, non_blocking=True)[:, :, None, None]).clamp_(max=255)
-
-
-@lru_cache
-def _channel_statistics(device: torch.device) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation, (1, 3, 1, 1) each; moved to a device once, as it makes the host wait."""
-    mean, std = torch.tensor((_MEAN, _STD)).view(2, 1, 3, 1, 1).to(device)
-    return mean, std

@@ -4,6 +4,7 @@ import math
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -12,17 +13,17 @@ from torch.utils.tensorboard import SummaryWriter
 from engine.checkpoint import Checkpoint, load_checkpoint, require_same_run, save_checkpoint
 from engine.clock import EpochClock, Pace
 from engine.config import ConfigError, Recipe
-from engine.data import open_split, open_training_splits, training_digest, training_persons, training_skeleton
+from engine.data import open_split, open_training_splits, training_digest, training_skeleton
 from engine.diverged import DivergedError
 from engine.fabric import make_fabric
-from engine.inference import evaluation_samples, predict_split, score_split
+from engine.inference import predict_split, score_split
 from engine.learner import Learner
 from engine.progress import SampleProgress
 from engine.run_folder import lock_run, write_bad_samples
-from engine.topdown import TopDownTask
+from engine.tasks import make_task
 from engine.verdict import judge
 from evaluation.score import Score, require_evaluator
-from pipelines.topdown import TopDownLoader
+from pipelines.loader import BatchLoader
 from pose.errors import UserError
 from pose.skeletons import Skeleton
 from sharding.dataset import ShardedDataset
@@ -69,21 +70,21 @@ class _Training:
         self.fabric = make_fabric(recipe.train.precision)
         datasets = open_training_splits(recipe)
         self.skeleton, self._digest = training_skeleton(recipe, datasets), training_digest(datasets)
+        self.task = make_task(recipe, self.skeleton)
         self.val = open_split(recipe.data.val, recipe.storage) if recipe.data.val is not None else None
         _require_same_keypoints(self.skeleton, self.val)
         if self.val is not None:
             require_evaluator(self.val.manifest.dataset)  # not after the first epoch
-            evaluation_samples(recipe, self.val)
+            self.task.evaluation_samples(self.val)
         self._val_digest = None if self.val is None else self.val.manifest.digest()
-        samples = training_persons(recipe, datasets)
+        samples = self.task.training_samples(datasets)
         self.run_dir.mkdir(parents=True, exist_ok=True)
         self._lock = lock_run(self.run_dir)
-        self.task = TopDownTask(recipe, self.skeleton)
         resumed = self._checkpoint_to_resume()
         network = self.task.build_model(pretrained=resumed is None)
         if recipe.train.channels_last:
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.loader: TopDownLoader = self.task.training_loader(
+        self.loader: BatchLoader[Any] = self.task.training_loader(
             samples, self.fabric.device, self.fabric.global_rank, self.fabric.world_size
         )
         self.learner = Learner(recipe, self.task, network, self.fabric, len(self.loader))
@@ -147,12 +148,16 @@ class _Training:
         self._log(clock)
         pace = clock.pace
         self._pace.add(pace)
-        self.board.add_scalar("train/instances_per_s", pace.rate, self.step)
+        self.board.add_scalar(f"train/{self.task.unit}_per_s", pace.rate, self.step)
         self.board.add_scalar("train/waiting_for_data", pace.waiting, self.step)
-        self._say(f"{label}  loss {self._loss:.2e}  {pace.rate:.0f} instances/s  waiting for data {pace.waiting:.1%}")
+        self._say(
+            f"{label}  loss {self._loss:.2e}  {pace.rate:.1f} {self.task.unit}/s  waiting for data {pace.waiting:.1%}"
+        )
         if self.loader.bad_samples.count:
             listed = write_bad_samples(self.run_dir, self.loader.bad_samples)
-            self._say(f"  {self.loader.bad_samples.count} instances left out, their pictures cannot be used: {listed}")
+            self._say(
+                f"  {self.loader.bad_samples.count} {self.task.unit} left out, their pictures cannot be used: {listed}"
+            )
 
     def _report_speed(self) -> None:
         """Say which of loader and network is the limit; measured alone, once everything is saved."""
@@ -170,7 +175,7 @@ class _Training:
         verdict.write(self.run_dir)
         for name, value in asdict(verdict).items():
             self.board.add_scalar(f"verdict/{name}", value, self.step)
-        self._say(verdict.line())
+        self._say(verdict.line(self.task.unit))
 
     def _say(self, text: str) -> None:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
@@ -196,12 +201,12 @@ class _Training:
         epoch = self._epochs_done()
         due = epoch % self.recipe.train.validate_every == 0 or epoch >= self.recipe.train.epochs
         if self.val is not None and due:
-            samples = evaluation_samples(self.recipe, self.val)
+            samples = self.task.evaluation_samples(self.val)
             with SampleProgress(self.console, "validation", len(samples)) as bar:
-                predictions = predict_split(
+                answers = predict_split(
                     self.task, self.learner.model, self.learner.network, samples, self.fabric.device, bar.advance
                 )
-            self.score = score_split(self.recipe, self.val, predictions, len(samples) - len(predictions))
+            self.score = score_split(self.task, self.val, answers)
             for name, value in self.score.metrics.items():
                 self.board.add_scalar(f"val/{name}", value, self.step)
             self._say(f"  {self.score.primary} {self.score.value:.4g} on {self.val.folder.uri}")

@@ -19,7 +19,7 @@ VERDICT = "verdict.json"
 
 @dataclass(frozen=True)
 class Verdict:
-    """Instances per second: achieved, by the loader alone, by the network alone; and the share of time spent waiting.
+    """Samples per second: achieved, by the loader alone, by the network alone; and the share of time spent waiting.
 
     On a CPU the two share its cores, so that together they reach less than either alone.
     """
@@ -34,10 +34,10 @@ class Verdict:
         """What to make faster first."""
         return "loader" if self.loader_alone < self.network_alone else "network"
 
-    def line(self) -> str:
+    def line(self, unit: str) -> str:
         return (
-            f"{self.achieved:.0f} instances/s; alone, the loader makes {self.loader_alone:.0f} and the network takes "
-            f"{self.network_alone:.0f}; waiting for data {self.waiting:.1%} of the time: "
+            f"{self.achieved:.1f} {unit}/s; alone, the loader makes {self.loader_alone:.1f} and the network takes "
+            f"{self.network_alone:.1f}; waiting for data {self.waiting:.1%} of the time: "
             f"the limit is the {self.limit}"
         )
 

@@ -20,6 +20,22 @@ def pairwise_oks(
     return np.exp(-squared / variances / areas[..., None] / 2).mean(axis=-1)
 
 
+def oks_with_annotated(
+    keypoints: np.ndarray, annotated: np.ndarray, areas: np.ndarray, oks_sigmas: np.ndarray
+) -> np.ndarray:
+    """OKS of every prediction with every annotated person -> (N, G), over the person's labelled keypoints, as COCO's
+    evaluator computes it.
+
+    keypoints (N, K, 2) and annotated (G, K, 3) with visibility in the same px, areas (G,) in px², oks_sigmas (K,).
+    Everybody annotated must have a labelled keypoint.
+    """
+    labelled = annotated[:, :, 2] > 0
+    squared = ((keypoints[:, None] - annotated[None, :, :, :2]) ** 2).sum(axis=-1)
+    variances = (2 * np.asarray(oks_sigmas, np.float64)) ** 2
+    similarity = np.exp(-squared / variances / (areas[:, None] + np.spacing(1)) / 2)
+    return (similarity * labelled).sum(axis=-1) / labelled.sum(axis=-1)
+
+
 def oks_nms(
     keypoints: np.ndarray, scores: np.ndarray, areas: np.ndarray, oks_sigmas: np.ndarray, threshold: float = 0.9
 ) -> np.ndarray:

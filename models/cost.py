@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from models.adaptive_convolution import AdaptiveConvolution
 from models.create import create_model
 
 
@@ -17,7 +18,8 @@ class Cost:
     """Trainable parameters, and multiply-accumulates for one crop.
 
     `macs` counts a transposed convolution on its input side, which is the work done; `macs_dense` on its output side,
-    as papers do (stride² times as much). Convolutions and linear layers count; biases, norms and activations do not.
+    as papers do (stride² times as much). Convolutions and linear layers count; biases, norms, activations and what
+    adaptive convolutions sample do not.
     """
 
     params: int
@@ -62,7 +64,7 @@ def network_cost(model: nn.Module, *inputs: Tensor) -> Cost:
         elif isinstance(module, nn.ConvTranspose2d):
             counts["macs"] += inputs[0][0, 0].numel() * module.weight.numel()
             counts["macs_dense"] += output[0, 0].numel() * module.weight.numel()
-        elif isinstance(module, nn.Conv2d):
+        elif isinstance(module, nn.Conv2d | AdaptiveConvolution):
             counts["macs"] += output[0, 0].numel() * module.weight.numel()
             counts["macs_dense"] += output[0, 0].numel() * module.weight.numel()
 

@@ -6,9 +6,12 @@ from functools import partial
 from typing import Any
 
 from models.heatmap_network import BaseNetwork, HeatmapNetwork, Plugin
+from models.networks.ae_hourglass import AEHourglass
 from models.networks.cpn import CPN
 from models.networks.dlcm import DLCM
 from models.networks.efafnet import EFAFNet
+from models.networks.heatmap_guided import HeatmapGuided
+from models.networks.higherhrnet import HigherHRNet
 from models.networks.hourglass import StackedHourglass
 from models.networks.hrnet import HRNetPose
 from models.networks.mrfeanet import MRFeaNet
@@ -29,6 +32,10 @@ _NETWORKS: dict[str, Callable[..., BaseNetwork]] = {
     **{f"mrheatnet{n}_{resnet}": partial(MRHeatNet, resnet=resnet, variant=n) for n in (1, 2) for resnet in _DEEP},
     **{f"mrfeanet{n}_{resnet}": partial(MRFeaNet, resnet=resnet, variant=n) for n in (1, 2) for resnet in _DEEP},
     **{f"efafnet_{resnet}": partial(EFAFNet, resnet=resnet) for resnet in _DEEP},
+    **{f"higherhrnet_w{width}": partial(HigherHRNet, width=width) for width in (32, 48)},
+    **{f"guided_hrnet_w{width}": partial(HeatmapGuided, width=width, higher=False) for width in (32, 48)},
+    "guided_higherhrnet_w48": partial(HeatmapGuided, width=48, higher=True),
+    "ae_hourglass_4": AEHourglass,
 }
 
 _PLUGINS: dict[str, Callable[..., Plugin]] = {

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from models.heatmap_network import BaseNetwork, HeatmapNetwork
@@ -45,19 +46,20 @@ def load_published(model: HeatmapNetwork, path: Path | str) -> LoadedWeights:
 
     Raises:
         WeightsError: the file cannot be read (see `weights_file.load_state`), the network has no backbone for ImageNet
-            weights, or a tensor is left over, missing or of another shape. The model is then as it was.
+            weights, a tensor is left over, missing or of another shape, or tensors differ that the network has as one.
+            The model is then as it was.
     """
     path = Path(path)
     state = load_state(path)
     place = _place(model, state, path)
     mismatch = place.mismatch(state)
+    target = type(model.base).__name__ if place.part == "network" else f"the backbone of {type(model.base).__name__}"
     if mismatch:
-        target = (
-            type(model.base).__name__ if place.part == "network" else f"the backbone of {type(model.base).__name__}"
-        )
         raise WeightsError(
             f"{path} does not fit {target}: {mismatch.describe(place.weights_on(model.base.feature_channels))}"
         )
+    if torn := place.torn(state):
+        raise WeightsError(f"{path} does not fit {target}, where these are one tensor: {'; '.join(torn)}")
     fitting = place.fitting(state)
     place.module.load_state_dict(fitting, strict=False)
     prefix = next(name for name, module in model.named_modules() if module is place.module)
@@ -108,6 +110,20 @@ class _Place:
             for name, module in self.module.named_modules()
             if isinstance(module, nn.Conv2d) and module.in_channels == channels
         }
+
+    def torn(self, state: Mapping[str, Tensor]) -> list[str]:
+        """Pairs of the file's names whose values differ, though the module shares them. Nothing may be missing."""
+        firsts: dict[nn.Parameter, str] = {}
+        pairs = [
+            (self.names[firsts.setdefault(parameter, own)], self.names[own])
+            for own, parameter in self.module.named_parameters(remove_duplicate=False)
+            if own not in self.may_be_new
+        ]
+        return [
+            f"{first} and {other}"
+            for first, other in pairs
+            if first != other and not torch.equal(state[first], state[other])
+        ]
 
     def mismatch(self, state: Mapping[str, Tensor]) -> Mismatch:
         own, known = self.module.state_dict(), set(self.names.values())

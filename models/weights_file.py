@@ -11,8 +11,8 @@ from pose.errors import UserError
 
 # Where public code keeps the weights in a checkpoint; the first that holds a dictionary counts.
 _KEYS = ("state_dict", "model_state_dict", "model")
-# Of wrappers: DataParallel, networks that hold another one, torch.compile.
-_PREFIXES = ("module.", "model.", "_orig_mod.")
+# Of wrappers: DataParallel, networks that hold another one, torch.compile, casts to half precision around a network.
+_PREFIXES = ("module.", "model.", "_orig_mod.", "1.")
 
 # A best score that was saved as a numpy number: the function, the type and its descriptions that bring it back. They
 # make a number from bytes and do nothing else.
@@ -53,7 +53,7 @@ def load_state(path: Path) -> dict[str, Tensor]:
     """The tensors of a checkpoint by the names that they have in the network, free of what training code wraps around.
 
     The dictionary may lie under `state_dict`, `model_state_dict` or `model`, also nested, beside an epoch, an optimiser
-    and scores; names may begin with `module.` and `model.`, also repeatedly.
+    and scores; names may begin with `module.`, `model.` and `1.`, also repeatedly.
 
     Raises:
         WeightsError: as `load_tensors`; or it is a checkpoint of posestream; or there is no such dictionary.

@@ -69,6 +69,15 @@ class BottomUpSamples:
             }
         )
 
+    def find(self, instance_id: int) -> int | None:
+        """The sample of the picture that shows a person; None if none of the chosen pictures does."""
+        for split, first in zip(self._splits, self._first_rows, strict=False):
+            row = split.image_row_of(instance_id)
+            if row is not None:
+                sample = int(np.searchsorted(self.image_rows, row + first))
+                return sample if sample < len(self) and self.image_rows[sample] == row + first else None
+        return None
+
     def annotated(self, image_rows: NDArray[np.int64]) -> NDArray[np.bool_]:
         """(B, K) whether the split of each picture annotates each keypoint at all."""
         known = np.array([[source != MISSING for source in split.sources] for split in self._splits])

@@ -1,11 +1,12 @@
-"""The only file that knows DALI: decode each picture once, warp it into its instances' crops.
+"""The only file that knows DALI: decode each picture once, warp it into its instances' crops, or whole to some scales.
 
 The same graph runs on the host and on a GPU; the host decodes only what crops show. Nothing random happens inside;
 matrices are fed in. DALI's warp is told to count from pixel centres, as the whole project does.
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, cast
 
 import torch
 from nvidia.dali import __version__ as DALI_VERSION
@@ -13,8 +14,9 @@ from nvidia.dali import fn, pipeline_def, types
 from torch import Tensor
 
 from pipelines.graph_input import GraphInput, cut_into_pieces
+from pipelines.whole_picture_geometry import WholePictureInput
 
-__all__ = ["DALI_VERSION", "CropGraph", "GraphInput"]
+__all__ = ["DALI_VERSION", "CropGraph", "GraphInput", "WholePictureGraph"]
 
 
 class CropGraph:
@@ -43,11 +45,7 @@ class CropGraph:
         self._source = source
         self._batch_size, self._crop_size = batch_size, crop_size
         self._on_gpu, self._with_masks = device.type == "cuda", with_masks
-        self._pipeline = _crop_pipeline(
-            self._feed,
-            crop_size,
-            self._on_gpu,
-            with_masks,
+        self._pipeline = self._definition()(
             batch_size=batch_size,
             num_threads=threads,
             device_id=(device.index or 0) if self._on_gpu else None,
@@ -69,6 +67,9 @@ class CropGraph:
         """Give back threads and memory. Pipeline and `_feed` hold each other, so they would wait for the collector."""
         del self._pipeline
 
+    def _definition(self) -> Callable[..., Any]:
+        return partial(_crop_pipeline, self._feed, self._crop_size, self._on_gpu, self._with_masks)
+
     def _tensor(self, warped: Any, channels: int) -> Tensor:
         """The crops of all pieces, one behind the other: (B, H, W, C)."""
         return torch.from_dlpack(warped.as_reshaped_tensor([self._batch_size, *self._crop_size, channels]))
@@ -80,33 +81,83 @@ class CropGraph:
         return (pieces.pictures, pieces.matrices, *region, *masks)
 
 
+class WholePictureGraph(CropGraph):
+    """Encoded pictures in; out come all of each picture at every scale, in a size of its own.
+
+    Args:
+        source: gives a WholePictureInput of 1 to `batch_size` pictures each time.
+        scales: factors from the input px of the source to those of the outputs.
+    """
+
+    def __init__(
+        self,
+        source: Callable[[], GraphInput],
+        batch_size: int,
+        scales: Sequence[float],
+        device: torch.device,
+        threads: int,
+        prefetch: int = 2,
+    ) -> None:
+        self._scales = scales
+        super().__init__(source, batch_size, (0, 0), device, threads, prefetch)
+
+    def run(self) -> list[tuple[Tensor, ...]]:
+        """For each of the next pictures one (3, h, w) per scale, uint8 RGB, channels last in memory, 0 outside.
+
+        Raises StopIteration at the end.
+        """
+        outputs = self._pipeline.run()
+        return [
+            tuple(torch.from_dlpack(scale[row]).permute(2, 0, 1) for scale in outputs) for row in range(len(outputs[0]))
+        ]
+
+    def _definition(self) -> Callable[..., Any]:
+        return partial(_whole_picture_pipeline, self._feed, self._scales, self._on_gpu)
+
+    def _feed(self) -> tuple[object, ...]:
+        batch = cast(WholePictureInput, self._source())
+        return (list(batch.pictures), *(fed for scale in self._scales for fed in batch.warp(scale)))
+
+
+# EXIF orientation is ignored, as by COCO's tools and annotations.
+_DECODING = {"output_type": types.RGB, "adjust_orientation": False}
+_WARPING = {
+    "interp_type": types.INTERP_LINEAR,
+    "fill_value": 0,
+    "inverse_map": True,
+    "pixel_origin": "center",
+}
+
+
 @pipeline_def
 def _crop_pipeline(  # type: ignore[no-untyped-def]
     feed: Callable[[], tuple[object, ...]], crop_size: tuple[int, int], on_gpu: bool, with_masks: bool
 ):
     dtypes = [types.UINT8, types.FLOAT, *([] if on_gpu else [types.FLOAT] * 2), *([types.UINT8] if with_masks else [])]
     encoded, matrices, *others = fn.external_source(source=feed, num_outputs=len(dtypes), batch=True, dtype=dtypes)
-    # EXIF orientation is ignored, as by COCO's tools and annotations.
-    options = {"output_type": types.RGB, "adjust_orientation": False}
     if on_gpu:
         # Whole: nvImageCodec 0.9 is known to crash on regions on some GPUs.
-        pictures = fn.decoders.image(encoded, device="mixed", **options)
+        pictures = fn.decoders.image(encoded, device="mixed", **_DECODING)
         matrices, *others = (fed.gpu() for fed in (matrices, *others))
     else:
         start, end, *others = others
-        pictures = fn.decoders.image_slice(encoded, rel_start=start, rel_end=end, axis_names="HW", **options)
+        pictures = fn.decoders.image_slice(encoded, rel_start=start, rel_end=end, axis_names="HW", **_DECODING)
     masks = [fn.reinterpret(mask, layout="HWC") for mask in others]
     # One picture and n matrices give n crops, without a copy of the picture for each.
     matrices = fn.per_frame(matrices)
     return tuple(
-        fn.experimental.warp_perspective(
-            pixels,
-            matrices,
-            size=crop_size,
-            interp_type=types.INTERP_LINEAR,
-            fill_value=0,
-            inverse_map=True,
-            pixel_origin="center",
-        )
-        for pixels in (pictures, *masks)
+        fn.experimental.warp_perspective(pixels, matrices, size=crop_size, **_WARPING) for pixels in (pictures, *masks)
+    )
+
+
+@pipeline_def
+def _whole_picture_pipeline(  # type: ignore[no-untyped-def]
+    feed: Callable[[], tuple[object, ...]], scales: Sequence[float], on_gpu: bool
+):
+    dtypes = [types.UINT8, *[types.FLOAT] * (2 * len(scales))]
+    encoded, *warps = fn.external_source(source=feed, num_outputs=len(dtypes), batch=True, dtype=dtypes)
+    pictures = fn.decoders.image(encoded, device="mixed" if on_gpu else "cpu", **_DECODING)
+    return tuple(
+        fn.experimental.warp_perspective(pictures, matrices.gpu() if on_gpu else matrices, size=sizes, **_WARPING)
+        for matrices, sizes in zip(warps[::2], warps[1::2], strict=True)
     )

@@ -47,6 +47,11 @@ class SplitPersons:
         self._image_rows = dataset.instance_images[self._rows]
         self.labelled_images = np.unique(dataset.instance_images[labelled])
 
+    def image_row_of(self, instance_id: int) -> int | None:
+        """The picture that shows somebody of that id, None if nobody does."""
+        found = np.flatnonzero(self._columns["instance_id"].take(self._rows) == instance_id)
+        return int(self._image_rows[found[0]]) if len(found) else None
+
     def of_pictures(self, image_rows: NDArray[np.int64]) -> Persons:
         start, end = (np.searchsorted(self._image_rows, image_rows, side=side) for side in ("left", "right"))
         counts = end - start

@@ -11,7 +11,7 @@ from torch import Tensor
 from pose.crop import CropConvention
 from pose.heatmap_offsets import OFFSETS, Decoding
 
-Encoding = Literal["rounded", "exact"]
+Encoding = Literal["rounded", "exact", "truncated"]
 FlipShift = Literal["public", "exact", "none"]
 
 
@@ -35,7 +35,9 @@ class HeatmapCodec:
         heatmap_size: (height, width), heatmap px; any ratio to the crop, finer or coarser, also fractional.
         sigma: standard deviation of the Gaussian, heatmap px.
         encoding: "rounded" centres it on the nearest heatmap pixel and cuts it at ±3 sigma (SimpleBaseline, HRNet);
-            "exact" centres it between pixels and fills the whole map (DARK, CVPR 2020).
+            "exact" centres it between pixels and fills the whole map (DARK, CVPR 2020); "truncated" centres it on the
+            pixel up and left of it and cuts it at ±(3 sigma + 1), and decoding adds the half pixel that this loses on
+            average (associative embedding, HigherHRNet).
         decoding: "argmax"; "quarter" moves 0.25 px towards the larger neighbour; "dark" takes one Newton step on the
             logarithm of the blurred map.
         convention: how crop and heatmap pixels correspond, see `pose.crop`.
@@ -76,26 +78,32 @@ class HeatmapCodec:
             keypoints: (B, K, 2), crop px. Values where the weight is 0 are ignored, NaN included.
             weights: (B, K), 0 for keypoints that are not labelled.
         Returns:
-            heatmaps (B, K, H, W), empty and with weights (B, K) set to 0 where the ±3 sigma window misses the map.
+            heatmaps (B, K, H, W), empty and with weights (B, K) set to 0 where the window, ±3 sigma if the Gaussian is
+            not cut, misses the map.
         """
         height, width = self.heatmap_size
         labelled = weights > 0
         center = torch.where(labelled[..., None], self.to_heatmap_px(keypoints), 0.0)
-        if self.encoding == "rounded":
-            center = torch.floor(center + 0.5)
+        if self.encoding != "exact":
+            center = torch.floor(center + 0.5 if self.encoding == "rounded" else center)
         x, y = center.unbind(-1)
-        radius = 3 * self.sigma
-        touches = (x == x.clamp(-radius, width - 1 + radius)) & (y == y.clamp(-radius, height - 1 + radius))
+        reach = self._reach
+        touches = (x == x.clamp(-reach, width - 1 + reach)) & (y == y.clamp(-reach, height - 1 + reach))
         weights = weights * (labelled & touches)
         along_y = self._gaussian(y, height).mul_((weights > 0)[..., None])
         return SeparableMaps(along_y.mul_(self.peak), self._gaussian(x, width)), weights
+
+    @property
+    def _reach(self) -> float:
+        """How far the Gaussian's window goes from its centre, heatmap px."""
+        return 3 * self.sigma + (1 if self.encoding == "truncated" else 0)
 
     def _gaussian(self, center: Tensor, length: int) -> Tensor:
         """One axis of the separable Gaussian: (…, length) for centres (…)."""
         distance = torch.arange(length, device=center.device, dtype=torch.float32) - center[..., None]
         values = distance.square_().mul_(-0.5 / self.sigma**2).clamp_(min=-50).exp_()
-        if self.encoding == "rounded":  # all distances are whole numbers: cut between two of them
-            least = math.exp(-0.5 * ((math.floor(3 * self.sigma) + 0.5) / self.sigma) ** 2)
+        if self.encoding != "exact":  # all distances are whole numbers: cut between two of them
+            least = math.exp(-0.5 * ((math.floor(self._reach) + 0.5) / self.sigma) ** 2)
         else:
             least = 1e-19  # products of smaller ones are no normal float32, with which a CPU takes ten times as long
         return F.threshold(values, least, 0.0, inplace=True)
@@ -110,6 +118,8 @@ class HeatmapCodec:
         width = heatmaps.shape[3]
         x, y = position % width, position // width
         offset = OFFSETS[self.decoding](heatmaps, torch.stack([x, y], dim=-1), self.sigma)
+        if self.encoding == "truncated":
+            offset = offset + 0.5
         per_x, per_y = self.crop_px_per_heatmap_px
         keypoints = torch.stack([(x + offset[..., 0]) * per_x, (y + offset[..., 1]) * per_y], dim=-1)
         return torch.where(peaks[..., None] > 0, keypoints, 0.0), peaks / self.peak

@@ -49,7 +49,8 @@ class EnhanceNet(nn.Module):
         self.upscale = _upscaling(upscale, channels, num_keypoints, ratio)
         self.base_output = replace(output, hardest=None)
         finer = replace(output, name="enhanced", stride=output.stride / ratio, sigma_scale=output.sigma_scale * ratio)
-        self.outputs = (replace(finer, loss_weight=output.loss_weight * loss_weight),)
+        # The finer map alone is decoded.
+        self.outputs = (replace(finer, loss_weight=output.loss_weight * loss_weight, averaged=False),)
         self.apply(_initialise)
 
     def forward(self, features: Tensor, heatmaps: Tensor) -> tuple[Tensor, ...]:

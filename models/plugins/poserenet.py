@@ -90,6 +90,7 @@ def _identity(channels: int) -> nn.Conv2d:
 
 def _outputs(output: OutputMap, aggregation: str, supervise: Sequence[str]) -> list[OutputMap]:
     """What the network's own map and the four new ones are."""
+    output = replace(output, averaged=False)  # the aggregate alone is decoded
     finer = replace(output, stride=output.stride / 2, sigma_scale=output.sigma_scale * 2)
     aggregate = output if aggregation == "mean_low" else finer
     maps = {

@@ -34,6 +34,30 @@ def tiny(mini_shards: Callable[[str], Path], tmp_path: Path) -> Callable[..., Re
     return make
 
 
+TINY_BOTTOMUP = {
+    **{name: TINY[name] for name in ("name", "run_dir", "optim")},
+    "data": {"crop_size": [64, 64], "threads": 1},
+    "model": {
+        "name": "guided_hrnet_w32",
+        "options": {"width": 4, "stem": 4, "modules": [1, 1, 1], "blocks": 1, "regression_width": 8},
+    },
+    "heatmap": {"encoding": "exact"},
+    "bottomup": {"augmentation": {"scale_min": 0.75, "scale_max": 1.5, "max_rotation": 30, "flip_probability": 0.5}},
+    "train": {"epochs": 2, "batch_size": 4, "precision": "32-true", "verdict_seconds": 0},
+}
+
+
+@pytest.fixture
+def tiny_bottomup(mini_shards: Callable[[str], Path], tmp_path: Path) -> Callable[..., Recipe]:
+    """tiny_bottomup(*overrides, layout="coco"): the same for whole pictures."""
+
+    def make(*overrides: str, layout: str = "coco") -> Recipe:
+        own = [f"run_dir={tmp_path / 'run'}", f"data.train={mini_shards(layout)}"]
+        return override(parse_recipe(TINY_BOTTOMUP), [*own, *overrides])
+
+    return make
+
+
 @pytest.fixture
 def console() -> Console:
     return Console(file=StringIO(), width=200)

@@ -9,7 +9,8 @@ from rich.console import Console
 from torch import Tensor
 
 from engine.config import Recipe
-from engine.inference import evaluation_samples
+from engine.evaluation_boxes import evaluation_samples
+from engine.network_input import network_input
 from engine.topdown import TopDownTask
 from engine.train import train
 from models import HeatmapNetwork
@@ -27,15 +28,15 @@ def test_gains_multiply_red_green_and_blue_and_stop_at_white(
     crops = torch.randint(0, 256, (4, 3, 6, 5), dtype=torch.uint8).to(memory_format=torch.channels_last)
     before = crops.clone()
     gains = torch.tensor([[1.2, 1.0, 0.8], [1.0, 1.0, 1.0], [0.9, 1.1, 1.2], [0.8, 0.8, 0.8]])
-    task = TopDownTask(tiny(f"data.channel_order={order}"), mini_coco.skeleton)
-    given = task.network_input(crops, gains)
+    data = tiny(f"data.channel_order={order}").data
+    given = network_input(data, crops, gains)
     assert given.is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(crops, before)
     pixels = (crops.double() / 255 * gains[:, :, None, None]).clamp(0, 1)
     pixels = pixels.flip(1) if order == "bgr" else pixels
     expected = (pixels - MEAN[:, None, None]) / STD[:, None, None]
     torch.testing.assert_close(given.double(), expected, rtol=0, atol=1e-5)
-    assert torch.equal(task.network_input(crops, torch.ones(4, 3)), task.network_input(crops))
+    assert torch.equal(network_input(data, crops, torch.ones(4, 3)), network_input(data, crops))
 
 
 def test_training_shows_the_network_varied_colours_and_validation_the_true_ones(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from engine.config import ConfigError, Recipe
-from engine.inference import evaluation_samples
+from engine.evaluation_boxes import evaluation_samples
 from sharding.dataset import ShardedDataset
 
 BOX = [10.0, 10.0, 40.0, 60.0]

@@ -17,9 +17,10 @@ from scipy.io import loadmat
 
 from engine.checkpoint import CheckpointError
 from engine.config import ConfigError, Recipe
-from engine.evaluate import Evaluated, evaluate_checkpoint, write_evaluation
+from engine.evaluate import Evaluated, evaluate_weights, write_evaluation
 from engine.pictures import crop_sheet, prediction_pictures
 from engine.train import train
+from engine.trained import OwnWeights
 from evaluation.score import Score
 from models.crop_size import CropSizeError
 from sharding.dataset import ShardedDataset, open_dataset
@@ -37,7 +38,7 @@ def evaluated(
     tiny: Callable[..., Recipe], mini_shards: Callable[[str], Path], console: Console
 ) -> Callable[[str], Evaluated]:
     def make(layout: str) -> Evaluated:
-        return evaluate_checkpoint(tiny(f"data.val={mini_shards(layout)}", layout=layout), None, console)
+        return evaluate_weights(tiny(f"data.val={mini_shards(layout)}", layout=layout), None, console)
 
     return make
 
@@ -101,11 +102,11 @@ def test_a_checkpoint_scores_as_it_did_in_training(
 ) -> None:
     recipe = tiny(f"data.val={mini_coco.folder.uri}", "train.epochs=1")
     result = train(recipe, console)
-    answer = evaluate_checkpoint(recipe, result.last, console)
+    answer = evaluate_weights(recipe, OwnWeights(result.last), console)
     assert result.score is not None
     assert answer.score.metrics == result.score.metrics
     assert answer.weights == str(result.last)
-    untrained = evaluate_checkpoint(recipe, None, console)
+    untrained = evaluate_weights(recipe, None, console)
     assert not np.array_equal(untrained.predictions.keypoint_scores, answer.predictions.keypoint_scores)
 
 
@@ -116,7 +117,7 @@ def test_names_with_brackets_are_names(tiny: Callable[..., Recipe], mini_coco: S
     train(tiny(*common, "train.epochs=1"), console)
     result = train(tiny(*common, "train.epochs=2"), console)
     odd = result.best.rename(result.best.with_name("[b].ckpt"))
-    answer = evaluate_checkpoint(tiny(*common), odd, console)
+    answer = evaluate_weights(tiny(*common), OwnWeights(odd), console)
     write_evaluation(answer, tmp_path / "out")
     output = console.file.getvalue()  # type: ignore[attr-defined]
     assert f"resuming {tmp_path}/[b/]run in epoch 2" in output
@@ -132,16 +133,16 @@ def test_what_cannot_be_evaluated_is_refused_in_words(
 ) -> None:
     recipe = tiny(f"data.val={mini_coco.folder.uri}", "train.epochs=1", "train.batch_size=64")
     with pytest.raises(ConfigError, match=r"data\.val is not set"):
-        evaluate_checkpoint(tiny(), None, console)
+        evaluate_weights(tiny(), None, console)
     with pytest.raises(CheckpointError, match=r"gone\.ckpt does not exist"):
-        evaluate_checkpoint(recipe, tmp_path / "gone.ckpt", console)
+        evaluate_weights(recipe, OwnWeights(tmp_path / "gone.ckpt"), console)
     last = train(recipe, console).last
     with pytest.raises(CheckpointError, match=r"last\.ckpt holds another network than recipe tiny"):
-        evaluate_checkpoint(tiny(f"data.val={mini_crowdpose.folder.uri}"), last, console)
+        evaluate_weights(tiny(f"data.val={mini_crowdpose.folder.uri}"), OwnWeights(last), console)
     with pytest.raises(CheckpointError, match=r"'width': 8.* for 17 keypoints, not .*'width': 4.* for 17 keypoints$"):
-        evaluate_checkpoint(tiny(f"data.val={mini_coco.folder.uri}", "model.options.width=4"), last, console)
+        evaluate_weights(tiny(f"data.val={mini_coco.folder.uri}", "model.options.width=4"), OwnWeights(last), console)
     with pytest.raises(CropSizeError, match="multiples of 32"):
-        evaluate_checkpoint(tiny(f"data.val={mini_coco.folder.uri}", "data.crop_size=64,48"), None, console)
+        evaluate_weights(tiny(f"data.val={mini_coco.folder.uri}", "data.crop_size=64,48"), None, console)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -11,7 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from engine.config import ConfigError, Recipe
-from engine.inference import evaluation_samples, predict_split, score_split
+from engine.evaluation_boxes import evaluation_samples
+from engine.inference import predict_split, score_split
+from engine.network_input import network_input
 from engine.topdown import TopDownTask
 from evaluation.predictions import Predictions
 from evaluation.score import Score
@@ -76,7 +78,7 @@ class OracleTask(TopDownTask):
         ]
         points = transform_points(matrices, np.array(truth)[..., :2])
         self.oracle.keypoints = torch.from_numpy(points.astype(np.float32))
-        self.oracle.shown = self.network_input(batch.crops)
+        self.oracle.shown = network_input(self.recipe.data, batch.crops)
         return super().predict(model, outputs, batch)
 
 
@@ -92,8 +94,8 @@ def ask(
         task.oracle.tilt = tilt
         network = create_model("simplebaseline_resnet18", dataset.skeleton.num_keypoints, width=4)
         samples = evaluation_samples(recipe, dataset)
-        predictions = predict_split(task, task.oracle, network, samples, torch.device("cpu"))
-        return predictions, score_split(recipe, dataset, predictions), task
+        answers = predict_split(task, task.oracle, network, samples, torch.device("cpu"))
+        return answers.predictions, score_split(task, dataset, answers), task
 
     return run
 
@@ -238,7 +240,7 @@ def test_predicting_leaves_the_networks_mode_as_it_was(tiny: Any, mini_coco: Sha
     counted: list[int] = []
     for training in (True, False):
         network.train(training)
-        one = predict_split(task, network, network, samples, torch.device("cpu"), counted.append)
+        one = predict_split(task, network, network, samples, torch.device("cpu"), counted.append).predictions
         assert network.training is training
     assert not any(modes)
     assert torch.equal(network.base.backbone.bn1.running_mean, statistics)
@@ -252,6 +254,6 @@ def test_batches_of_another_size_give_the_same_answers(tiny: Any, mini_coco: Sha
         task = TopDownTask(tiny(f"evaluate.batch_size={batch}"), mini_coco.skeleton)
         network = task.build_model()
         samples = evaluation_samples(task.recipe, mini_coco)
-        answers.append(predict_split(task, network, network, samples, torch.device("cpu")))
+        answers.append(predict_split(task, network, network, samples, torch.device("cpu")).predictions)
     assert np.array_equal(answers[0].instance_ids, answers[1].instance_ids)
     np.testing.assert_allclose(answers[0].keypoint_scores, answers[1].keypoint_scores, rtol=1e-3, atol=1e-7)

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 import posestream
 from engine.config import ConfigError, override
 from engine.data import open_training_splits, training_persons
+from engine.network_input import network_input
 from engine.pictures import replayed_crop
 from engine.topdown import TopDownTask
 
@@ -54,8 +55,8 @@ def test_colours_are_drawn_as_the_network_saw_them(tiny):
     loader = task.training_loader(samples, torch.device("cpu"), 0, 1)
     batch = next(iter(loader))
     loader.close()
-    black, white = (task.network_input(torch.full((1, 3, 64, 32), v, dtype=torch.uint8)) for v in (0, 255))
-    fed = (task.network_input(batch.crops, batch.channel_gains) - black) / (white - black) * 255
+    black, white = (network_input(recipe.data, torch.full((1, 3, 64, 32), v, dtype=torch.uint8)) for v in (0, 255))
+    fed = (network_input(recipe.data, batch.crops, batch.channel_gains) - black) / (white - black) * 255
     for row in range(3):
         picture = replayed_crop(recipe, datasets[0], int(batch.instance_ids[row]), 0)[:, :32]
         np.testing.assert_allclose(picture, fed[row].flip(0).permute(1, 2, 0).numpy(), atol=0.51)

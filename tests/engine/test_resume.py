@@ -18,6 +18,7 @@ from torch import nn
 import engine.train as training
 from engine.checkpoint import CheckpointError, load_checkpoint
 from engine.config import Recipe
+from engine.inference import Answers
 from engine.topdown import TopDownTask
 from engine.train import train
 from evaluation.predictions import Predictions
@@ -43,7 +44,7 @@ def assert_same_state(one: Path, other: Path) -> None:
 def scripted_scores(monkeypatch: pytest.MonkeyPatch, values: list[float]) -> list[float]:
     """Validation answers these values, one after another; returns what is left of them."""
     left = list(values)
-    monkeypatch.setattr(training, "predict_split", lambda *arguments: Predictions.empty(17))
+    monkeypatch.setattr(training, "predict_split", lambda *arguments: Answers(Predictions.empty(17), 0))
     monkeypatch.setattr(
         training, "score_split", lambda *arguments: Score({"AP": (v := left.pop(0)), "AR": v / 2}, "AP", [], [])
     )

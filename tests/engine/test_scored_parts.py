@@ -9,7 +9,8 @@ import pytest
 
 from engine.checkpoint import Checkpoint, CheckpointError, require_same_run
 from engine.config import ConfigError, Recipe, override
-from engine.inference import evaluation_samples, score_split
+from engine.evaluation_boxes import evaluation_samples
+from engine.inference import Answers, score_split
 from engine.topdown import TopDownTask
 from evaluation.predictions import Predictions
 from sharding.convert import ConversionError, ConversionSettings, convert
@@ -40,9 +41,10 @@ def incomplete(mini_raw: Callable[[str], SyntheticFiles], tmp_path: Path) -> Cal
 def test_a_score_without_the_refused_pictures_says_so(
     tiny: MakeRecipe, incomplete: Callable[..., ShardedDataset], mini_coco: ShardedDataset
 ) -> None:
-    notes = score_split(tiny(), incomplete(), Predictions.empty(17)).notes
+    task, nobody = TopDownTask(tiny(), mini_coco.skeleton), Answers(Predictions.empty(17), left_out=0)
+    notes = score_split(task, incomplete(), nobody).notes
     assert any("1 pictures or annotations of the split were refused" in note for note in notes)
-    assert not any("refused" in note for note in score_split(tiny(), mini_coco, Predictions.empty(17)).notes)
+    assert not any("refused" in note for note in score_split(task, mini_coco, nobody).notes)
 
 
 def test_strict_is_not_satisfied_by_an_earlier_conversion_with_refusals(

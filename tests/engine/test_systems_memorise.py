@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from engine.config import Recipe
+from engine.network_input import network_input
 from engine.topdown import TopDownTask
 from pipelines.samples import annotated_samples
 from pose.crop import transform_points
@@ -52,7 +53,7 @@ def test_a_handful_of_instances_is_memorised(
     loader.close()
     network = task.build_model().train()
     optimizer = torch.optim.Adam(network.parameters(), lr=RATE)
-    crops = task.network_input(batch.crops)
+    crops = network_input(recipe.data, batch.crops)
     for step in range(STEPS):
         for group in optimizer.param_groups:
             group["lr"] = RATE * min(1, (step + 1) / WARM_UP) * (1 - step / STEPS)

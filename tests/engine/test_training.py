@@ -15,6 +15,7 @@ from torch import Tensor, nn
 import engine.learner as learner
 from engine.checkpoint import load_checkpoint
 from engine.config import ConfigError, Recipe, parse_recipe
+from engine.network_input import network_input
 from engine.topdown import TopDownTask
 from engine.train import train
 from models import HeatmapNetwork, OutputMap
@@ -253,7 +254,7 @@ def test_network_input_is_normalised_and_in_the_recipes_channel_order(
 ) -> None:
     crops = torch.randint(0, 256, (2, 3, 4, 5), dtype=torch.uint8)
     for order, channels in (("rgb", [0, 1, 2]), ("bgr", [2, 1, 0])):
-        given = TopDownTask(tiny(f"data.channel_order={order}"), mini_coco.skeleton).network_input(crops)
+        given = network_input(tiny(f"data.channel_order={order}").data, crops)
         for position, channel in enumerate(channels):
             expected = (crops[:, channel].double() / 255 - (0.485, 0.456, 0.406)[position]) / (0.229, 0.224, 0.225)[
                 position

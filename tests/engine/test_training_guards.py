@@ -12,10 +12,11 @@ from torch import Tensor
 from engine.checkpoint import load_checkpoint, with_trained_settings
 from engine.config import ConfigError, Recipe
 from engine.diverged import DivergedError
-from engine.evaluate import evaluate_checkpoint
+from engine.evaluate import evaluate_weights
 from engine.fabric import resolved_precision
 from engine.topdown import TopDownTask
 from engine.train import BEST, LAST, train
+from engine.trained import OwnWeights
 
 MakeRecipe = Callable[..., Recipe]
 
@@ -108,4 +109,4 @@ def test_weights_that_are_no_numbers_are_said_to_be_so(
     content["model"]["base.head.final_layer.bias"].fill_(float("nan"))
     torch.save(content, path)
     with pytest.raises(DivergedError, match=r"answer for instance \d+ in picture \d+ is no number"):
-        evaluate_checkpoint(tiny(f"data.val={mini_shards('coco')}"), path, console)
+        evaluate_weights(tiny(f"data.val={mini_shards('coco')}"), OwnWeights(path), console)

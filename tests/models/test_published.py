@@ -19,6 +19,8 @@ from pose.errors import UserError
 
 FIXTURES = sorted((Path(__file__).parent / "published").glob("*.json"))
 NETWORKS = {
+    "higherhrnet_w32_512_coco": "higherhrnet_w32",
+    "ae_hourglass_s4_512": "ae_hourglass_4",
     "simplebaseline_r50_256x192": "simplebaseline_resnet50",
     "hrnet_w32_256x192": "hrnet_w32",
     "hourglass_s2_256x256": "hourglass_2",

@@ -2,20 +2,25 @@
 
 import json
 import re
+import shlex
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import typer
 from torch import Tensor
 
 import recipes
 from engine.config import leaves, override, parse_recipe
-from models import HeatmapNetwork, create_model
+from models import HeatmapNetwork, OutputMap, create_model
+from posestream import app
 from recipes import list_recipes, load_recipe
 
 NAMES = list_recipes()
 FILES = sorted(Path(recipes.__file__).parent.glob("[!_]*.py"))
+CLI = typer.main.get_group(app)
 
 
 def test_the_recipes_that_the_command_line_leans_on_exist() -> None:
@@ -35,6 +40,9 @@ def test_a_recipe_has_its_own_run_folder_and_says_its_size(name: str) -> None:
     assert parse_recipe(recipe.to_json()) == recipe
     size = re.search(r"_(\d+)x(\d+)$", name)
     assert size is None or recipe.data.crop_size == (int(size[1]), int(size[2]))
+    if recipe.bottomup is not None:
+        side = int(name.rpartition("_")[2])
+        assert recipe.data.crop_size == (side, side)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -47,15 +55,34 @@ def test_the_learning_rate_drops_before_the_training_ends(name: str) -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_the_commands_of_a_file_are_valid_and_its_own(file: Path, own_recipes: dict[str, list[str]]) -> None:
-    commands = re.findall(r"posestream train (\S+)((?:[\s\\]+[a-z_]+(?:\.[a-z_]+)*=\S+)*)", file.read_text())
-    assert commands, file
-    for name, words in commands:
+    commands = commands_in(file.read_text().split('"""')[1])
+    assert "train" in [command for command, _ in commands], file
+    for command, arguments in commands:
+        given = understood(command, arguments)
+        name = given["recipe"]
         assert name in own_recipes[file.stem]
         recipe = load_recipe(name)
-        settings = leaves(override(recipe, re.findall(r"[a-z_]+(?:\.[a-z_]+)*=\S+", words)))
-        assert settings["data.train"] is not None
-        detector = "_coco_" in name or "_crowdpose_" in name
+        settings = leaves(override(recipe, given["settings"] or []))
+        if command == "train" or command == "score-net":
+            assert settings["data.train"] is not None
+        if command == "train" or command == "evaluate":
+            assert settings["data.val"] is not None
+        detector = recipe.bottomup is None and ("_coco_" in name or "_crowdpose_" in name)
         assert (settings["evaluate.detections"] is not None) == detector
+        assert recipe.bottomup is not None or command == "train"  # whoever reads one file has read them all
+
+
+def commands_in(text: str) -> list[tuple[str, list[str]]]:
+    """(command, arguments) of every line that begins with `posestream`, with those that it goes on in."""
+    lines = re.findall(r"^ {4}posestream ((?:.*\\\\?\n)*.*)$", text, re.M)
+    words = [shlex.split(re.sub(r"\\\\?\n", " ", line)) for line in lines]
+    return [(command, arguments) for command, *arguments in words]
+
+
+def understood(command: str, arguments: list[str]) -> dict[str, Any]:
+    """What the command line makes of the arguments; it raises an error for what the command does not have."""
+    context = CLI.commands[command].make_context(command, arguments)
+    return context.params
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -68,8 +95,8 @@ def test_its_network_builds_and_answers_at_the_declared_strides(name: str) -> No
         with torch.device("meta"), torch.no_grad():
             maps = (*maps, *network.plugin(features, maps[-1]))
     for output, found in zip(network.outputs, maps, strict=True):
-        channels = num_keypoints(recipe.model.name) if output.parts is None else len(output.parts)
-        assert found.shape == (1, channels, round(height / output.stride), round(width / output.stride)), output.name
+        shape = (channels(output, num_keypoints(recipe.model.name)), height / output.stride, width / output.stride)
+        assert found.shape == (1, *map(round, shape)), output.name
 
 
 @cache
@@ -96,3 +123,10 @@ def built(model: str) -> HeatmapNetwork:
 def num_keypoints(model: str) -> int:
     """Those of COCO, but for a network that knows the parts of one skeleton."""
     return 16 if model == "dlcm" else 17
+
+
+def channels(output: OutputMap, keypoints: int) -> int:
+    """How many maps an output has; offsets have an x and a y for each keypoint."""
+    if output.parts is not None:
+        return len(output.parts)
+    return {"heatmaps": keypoints, "tags": keypoints, "center": 1, "offsets": 2 * keypoints}[output.kind]
