@@ -93,13 +93,19 @@ def synth(
     images: Annotated[int, typer.Option(min=1, help="How many pictures")] = 300,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same pictures")] = 0,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes  [default: all cores]")] = None,
+    crowd: Annotated[
+        str, typer.Option(help="LEAST-MOST persons who huddle in every picture  [default: nobody, one or several]")
+    ] = "",
 ) -> None:
     """Render photographs of synthetic people in a benchmark's own raw layout.
 
-    Example: `posestream synth coco --out /tmp/people --images 300 --seed 0`
+    Example: `posestream synth coco --out /tmp/people --images 300 --seed 0`, or with `--crowd 2-12`
     """
     _require_dataset(layout)
-    files = _render(layout, out, images, seed, workers)
+    match = re.fullmatch(r"([1-9]\d?)-([1-9]\d?)", crowd)
+    if crowd and (match is None or int(match[1]) > int(match[2])):
+        raise typer.BadParameter(f"expected LEAST-MOST such as 2-12, got {crowd!r}", param_hint="--crowd")
+    files = _render(layout, out, images, seed, workers, (int(match[1]), int(match[2])) if match else None)
     _say(
         f"{images} pictures in {files.images}; next:\n"
         f"posestream convert {layout} --images {files.images} --annotations {files.annotations} --out SHARDS"
@@ -376,11 +382,13 @@ _RECIPE_OF_SHEET = {
 }
 
 
-def _render(layout: str, out: Path, images: int, seed: int, workers: int | None) -> "SyntheticFiles":
+def _render(
+    layout: str, out: Path, images: int, seed: int, workers: int | None, crowd: tuple[int, int] | None = None
+) -> "SyntheticFiles":
     from sharding.synthetic import write_dataset
 
     with _progress("rendering", images, "images") as bar:
-        return write_dataset(layout, out, images, seed, workers, lambda index: bar.advance(1))
+        return write_dataset(layout, out, images, seed, workers, lambda index: bar.advance(1), crowd)
 
 
 def _require_dataset(name: str) -> None:

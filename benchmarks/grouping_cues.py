@@ -20,7 +20,8 @@ from torch import Tensor
 from benchmarks import grouping_cues_loops as loops
 from benchmarks.codec import milliseconds
 from benchmarks.result_file import RESULTS, store
-from pose.absorption import absorb, keypoint_candidates
+from pose.absorption import absorb
+from pose.candidates import find_candidates
 from pose.gaussian_refinement import refine
 from pose.pose_cues import PoseCues, PoseMap, find_cues
 from pose.pose_nms import suppress_duplicates
@@ -68,7 +69,7 @@ def our_cues(scene: Scene) -> PoseCues:
 
 
 def our_poses(scene: Scene, cues: PoseCues) -> ScoredPoses:
-    return absorb(cues, scene.heatmaps, keypoint_candidates(scene.heatmaps))
+    return absorb(cues, scene.heatmaps, find_candidates(scene.heatmaps[None], 30, 5, 0.01))
 
 
 def pairs(scene: Scene) -> dict[str, tuple[Callable[[], object], Callable[[], object]]]:

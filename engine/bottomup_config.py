@@ -83,7 +83,7 @@ class GroupingConfig(Frozen):
     pool: Literal[3, 5, 7] = 5
     center_threshold: NonNegativeFloat = 0.01
     absorb_px: NonNegativeFloat = 75.0
-    gaussian_refinement: bool = False
+    gaussian_refinement: bool = True
     quality: Quality = "final"
     scoring: Scoring = "naive"
     score_net: str | None = None

@@ -26,10 +26,11 @@ def bottomup_loss(
 ) -> Tensor:
     """The weighted sum over the network's outputs; the host never waits for a GPU.
 
-    Centres count as one more keypoint beside those of the stride that they are at: each map has the same weight, as if
-    the loss was the mean over all of them (public code).
+    The loss on heatmaps of the centres' stride is the mean over all maps there, centres being one more keypoint (public
+    code).
     """
-    targets = _Targets(_Persons.of(batch, maps[0].device), config, heatmap)
+    center_strides = frozenset(output.stride for output in outputs if output.kind == "center")
+    targets = _Targets(_Persons.of(batch, maps[0].device), config, heatmap, center_strides)
     total = torch.zeros((), device=maps[0].device)
     for predicted, output in zip(maps, outputs, strict=True):
         if output.loss_weight != 0:
@@ -73,6 +74,7 @@ class _Targets:
     persons: _Persons
     config: TargetConfig
     heatmap: HeatmapConfig
+    center_strides: frozenset[float]
     _made: dict[tuple[object, ...], Tensor] = field(default_factory=dict)
 
     def loss(self, predicted: Tensor, output: OutputMap) -> Tensor:
@@ -107,7 +109,9 @@ class _Targets:
             counted=None if is_center else self.persons.annotated,
             region=region,
         )
-        return error / self.persons.labelled.shape[1] if is_center else error
+        keypoints = self.persons.labelled.shape[1]
+        maps = keypoints + (output.stride in self.center_strides)
+        return error * ((1 if is_center else keypoints) / maps)
 
     def _heatmaps(self, stride: float, size: tuple[int, int], sigma: float) -> Tensor:
         key = ("heatmaps", stride, size, sigma)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from engine.bottomup_config import GroupingConfig
 from engine.bottomup_maps import PictureMaps
 from engine.config import ConfigError
-from pose.absorption import absorb, without_absorption
+from pose.absorption import absorb, absorbed_alone, without_absorption
 from pose.candidates import find_candidates
 from pose.crop import Floats, transform_points
 from pose.gaussian_refinement import refine
@@ -64,15 +64,16 @@ def find_persons(
 def _by_centers(maps: PictureMaps, config: GroupingConfig, annotated: PoseCues | None) -> FoundPersons:
     if maps.input_px != 1:
         raise ConfigError("bottomup.test.to_input=false: distances are in px of the input, so maps must have its size")
+    candidates = find_candidates(maps.heatmaps[None], config.max_persons, config.pool, config.threshold)
     if config.quality == "heatmaps" and annotated is not None:
         cues = PoseCues(*(values.to(maps.heatmaps) for values in (annotated.keypoints, annotated.center_scores)))
+        poses = absorbed_alone(cues, candidates, config.absorb_px)
     else:
         found = find_cues(maps.poses, config.max_persons, config.center_threshold)
         cues = suppress_duplicates(found, most_persons=config.max_persons)
-    if config.quality == "regression":
-        return _counted(without_absorption(cues, maps.heatmaps))
-    candidates = find_candidates(maps.heatmaps[None], config.max_persons, config.pool, config.threshold)
-    poses = absorb(cues, maps.heatmaps, candidates, config.absorb_px)
+        if config.quality == "regression":
+            return _counted(without_absorption(cues, maps.heatmaps))
+        poses = absorb(cues, maps.heatmaps, candidates, config.absorb_px)
     return _counted(refine(poses, maps.heatmaps) if config.gaussian_refinement else poses)
 
 

@@ -66,10 +66,14 @@ class _Places(NamedTuple):
 
     def weights_by_y(self) -> Tensor:
         """(9, N, 4): how the weights grow with the place's y."""
-        return torch.stack((self.x - 1, -self.x, 1 - self.x, self.x), dim=-1) * self.moves_y[..., None]
+        right = self.moves_y * self.x
+        left = self.moves_y - right
+        return torch.stack((-left, -right, left, right), dim=-1)
 
     def weights_by_x(self) -> Tensor:
-        return torch.stack((self.y - 1, 1 - self.y, -self.y, self.y), dim=-1) * self.moves_x[..., None]
+        low = self.moves_x * self.y
+        high = self.moves_x - low
+        return torch.stack((-high, high, -low, low), dim=-1)
 
 
 class _Convolution(torch.autograd.Function):

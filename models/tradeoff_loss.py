@@ -45,8 +45,8 @@ def common_region(*targets: Tensor) -> Tensor:
 
 
 class _TradeoffError(torch.autograd.Function):
-    """(B, C). Of the size of the maps nothing is kept, and only the gradient is made: on a CPU plain operations take
-    two to five times as long, because fresh memory costs more than the arithmetic."""
+    """(B, C). Of the size of the maps nothing is kept, and only the gradient is made: on a CPU plain operations take up
+    to four times as long, because fresh memory costs more than the arithmetic."""
 
     @staticmethod
     def forward(

@@ -6,14 +6,9 @@ Heatmaps are those of one image (K, h, w), averaged over scales and mirror, at t
 import torch
 from torch import Tensor
 
-from pose.candidates import Candidates, find_candidates, values_at
+from pose.candidates import Candidates, values_at
 from pose.pose_cues import PoseCues
 from pose.scored_poses import ScoredPoses
-
-
-def keypoint_candidates(heatmaps: Tensor, count: int = 30, threshold: float = 0.01) -> Candidates:
-    """What the keypoints may move to: the highest peaks of heatmaps (K, h, w), in windows of 5 x 5 px."""
-    return find_candidates(heatmaps[None], count, 5, threshold)
 
 
 def absorb(cues: PoseCues, heatmaps: Tensor, candidates: Candidates, max_distance: float = 75.0) -> ScoredPoses:
@@ -23,15 +18,32 @@ def absorb(cues: PoseCues, heatmaps: Tensor, candidates: Candidates, max_distanc
     heatmap's there, bilinear, the edge's outside. (The public code reads it with x and y swapped, and lets peaks
     below the threshold attract keypoints and makes their heat 0.)
     """
-    regressed, positions = cues.keypoints, candidates.positions[0].float()
-    distances = (regressed[:, :, None] - positions).square().sum(-1).sqrt()
+    near, positions, heat = _nearest(cues.keypoints, candidates, max_distance)
+    keypoints = torch.where(near[..., None], positions, cues.keypoints)
+    return ScoredPoses(keypoints, torch.where(near, heat, _heat_at(heatmaps, cues.keypoints)), cues.center_scores)
+
+
+def absorbed_alone(cues: PoseCues, candidates: Candidates, max_distance: float = 75.0) -> ScoredPoses:
+    """What the heatmaps are worth without regression (specs 3.7): as `absorb`, for annotated poses as cues.
+
+    Nothing of the annotation may show: a keypoint that absorbs nothing stands at the mean of the pose's that do, with
+    heat 0, and poses that absorb nothing at all are left out.
+    """
+    near, positions, heat = _nearest(cues.keypoints, candidates, max_distance)
+    found = near.any(1)
+    near, positions, heat = near[found], positions[found], heat[found]
+    mean = (positions * near[..., None]).sum(1, keepdim=True) / near.sum(1)[:, None, None]
+    return ScoredPoses(torch.where(near[..., None], positions, mean), heat * near, cues.center_scores[found])
+
+
+def _nearest(keypoints: Tensor, candidates: Candidates, max_distance: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Of each keypoint (N, K, 2): whether a candidate is near enough (N, K), the nearest (N, K, 2), its heat (N, K)."""
+    positions = candidates.positions[0].float()
+    distances = (keypoints[:, :, None] - positions).square().sum(-1).sqrt()
     distances = torch.where(candidates.valid[0], distances, torch.inf)
     distance, nearest = distances.min(2)
     kinds = torch.arange(nearest.shape[1], device=nearest.device)
-    near = distance < max_distance
-    keypoints = torch.where(near[..., None], positions[kinds, nearest], regressed)
-    heat = torch.where(near, candidates.scores[0][kinds, nearest], _heat_at(heatmaps, regressed))
-    return ScoredPoses(keypoints, heat, cues.center_scores)
+    return distance < max_distance, positions[kinds, nearest], candidates.scores[0][kinds, nearest]
 
 
 def without_absorption(cues: PoseCues, heatmaps: Tensor) -> ScoredPoses:

@@ -110,9 +110,9 @@ def encode_offsets(
 
 
 def _square(radius: int, device: torch.device) -> Tensor:
-    """(S, 2) int64: (x, y) from (−radius, −radius) to (radius − 1, radius − 1)."""
+    """(S, 2) int64: all points from (−radius, −radius) to (radius − 1, radius − 1)."""
     steps = torch.arange(-radius, radius, device=device)
-    return torch.cartesian_prod(steps, steps).flip(1)
+    return torch.cartesian_prod(steps, steps)
 
 
 def _places(positions: Tensor, person_image: Tensor, heatmap_size: tuple[int, int]) -> Tensor:

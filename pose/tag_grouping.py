@@ -10,8 +10,12 @@ from scipy.optimize import linear_sum_assignment
 Floats = NDArray[np.float32]
 
 _PUBLISHED_ORDER = (0, 1, 2, 3, 4, 5, 6, 11, 12, 7, 8, 9, 10, 13, 14, 15, 16)
-_TOO_FAR = 1e6
+_TOO_FAR = 1e4
 """The largest tag distance that is told from others; also stands for NaN, which scipy refuses."""
+_TIE = 1e-7
+"""Small enough that all that breaks ties stays below 1e-4 of a score."""
+_MOST_PERSONS = 1000
+_OLDER_FIRST = 1e-3 * np.arange(_MOST_PERSONS)
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,10 @@ class TagGrouping:
         detection_threshold: candidates must exceed it.
         tag_threshold: a keypoint joins a person only if its tag is nearer than this to the mean of theirs.
         distance: between a keypoint's T tags and a person's: "euclidean", or "rms", which is that over √T.
-        use_scores: tag distances are rounded, and among equals the higher score is assigned first.
+        use_scores: assignment minimises 100 x the rounded distance − the score, else the distance as it is.
+        break_ties: rounding leaves many assignments that cost the same, and in the public code the solver's habits
+            decide. True takes the one that joins the tags most alike, by quarters of the tag threshold, then the one
+            that joins persons found earlier. False leaves it to scipy, whose habits are others.
         stop_when_full: as soon as there are `max_persons`, no further kind of keypoint is grouped at all.
         keypoint_order: kinds of keypoints in the order in which they are grouped; None takes the public code's, COCO's
             order from head to ankles, for other skeletons what of it they have.
@@ -41,6 +48,7 @@ class TagGrouping:
     tag_threshold: float = 1.0
     distance: Literal["euclidean", "rms"] = "euclidean"
     use_scores: bool = True
+    break_ties: bool = True
     stop_when_full: bool = False
     keypoint_order: tuple[int, ...] | None = None
     refine: bool = True
@@ -48,8 +56,10 @@ class TagGrouping:
     shift: float = 0.5
 
     def __post_init__(self) -> None:
-        if self.max_persons < 1:
-            raise ValueError(f"max_persons must be at least 1, got {self.max_persons}")
+        if not 1 <= self.max_persons <= _MOST_PERSONS:
+            raise ValueError(f"max_persons must be 1 to {_MOST_PERSONS}, got {self.max_persons}")
+        if not self.tag_threshold > 0:
+            raise ValueError(f"tag_threshold must be above 0, got {self.tag_threshold}")
         if self.distance not in ("euclidean", "rms"):
             raise ValueError(f"distance is 'euclidean' or 'rms', got {self.distance!r}")
 
@@ -115,19 +125,20 @@ def group_by_tags(
 def _owners(scores: Floats, tags: Floats, settings: TagGrouping) -> tuple[NDArray[np.int64], int]:
     """Each candidate's person (K, N), −1 for those left out, and how many persons there are."""
     owner = np.full(scores.shape, -1)
-    sums, counts = np.zeros((scores.size, tags.shape[2])), np.zeros(scores.size)
+    along = tags.transpose(2, 0, 1).astype(np.float64)  # (T, K, N): adding up along the first axis is fastest
+    sums, counts = np.zeros((len(along), scores.size)), np.zeros(scores.size)
     num_persons = 0
     for kind in settings.order(len(scores)):
-        listed = np.flatnonzero(scores[kind] > settings.detection_threshold)
+        listed = (scores[kind] > settings.detection_threshold).nonzero()[0]
         if not len(listed) or (settings.stop_when_full and num_persons >= settings.max_persons):
             continue
         known = min(num_persons, settings.max_persons)
-        own = tags[kind, listed].astype(np.float64)
-        joined = _assign(own, sums[:known] / counts[:known, None], scores[kind, listed], settings)
-        new = joined < 0
-        joined[new] = range(num_persons, num_persons + new.sum())
-        num_persons += int(new.sum())
-        sums[joined] += own
+        own = along[:, kind, listed]
+        joined = _assign(own, sums[:, :known] / counts[:known], scores[kind, listed], settings)
+        new = (joined < 0).nonzero()[0]
+        joined[new] = range(num_persons, num_persons + len(new))
+        num_persons += len(new)
+        sums[:, joined] += own
         counts[joined] += 1
         owner[kind, listed] = joined
     return owner, num_persons
@@ -136,13 +147,26 @@ def _owners(scores: Floats, tags: Floats, settings: TagGrouping) -> tuple[NDArra
 def _assign(
     tags: NDArray[np.float64], means: NDArray[np.float64], scores: Floats, settings: TagGrouping
 ) -> NDArray[np.int64]:
-    """Which person with mean tags (G, T) each candidate with tags (n, T) and scores (n,) joins; −1 for none."""
-    joined = np.full(len(tags), -1)
-    square = np.square(tags[:, None] - means)
-    distance = np.sqrt(square.mean(2) if settings.distance == "rms" else square.sum(2))
+    """Which person with mean tags (T, G) each candidate with tags (T, n) and scores (n,) joins; −1 for none."""
+    joined = np.full(len(scores), -1)
+    square = np.square(tags[:, :, None] - means[:, None]).sum(0)
+    distance = np.sqrt(square / len(tags) if settings.distance == "rms" else square)
     distance = np.fmin(distance, _TOO_FAR)
-    cost = np.round(distance) * 100 - scores[:, None] if settings.use_scores else distance
-    row, column = linear_sum_assignment(cost)
+    row, column = linear_sum_assignment(_cost(distance, scores, settings))
     near = distance[row, column] < settings.tag_threshold
     joined[row[near]] = column[near]
     return joined
+
+
+def _cost(distance: NDArray[np.float64], scores: Floats, settings: TagGrouping) -> NDArray[np.float64]:
+    """(n, G) of assigning each candidate to each person."""
+    if not settings.use_scores:
+        return distance
+    cost: NDArray[np.float64] = np.rint(distance)
+    cost *= 100
+    cost -= scores[:, None]
+    if settings.break_ties:
+        unlike = np.rint(np.minimum(distance * (4 / settings.tag_threshold), 4))
+        unlike += _OLDER_FIRST[: distance.shape[1]]
+        cost += np.multiply(unlike, _TIE, out=unlike)
+    return cost

@@ -24,13 +24,14 @@ bottomup.grouping.quality=regression, heatmaps or final says which is measured:
     guided_hrnet_w32_coco_512                     65.1  73.3  67.8  bottom-up 4; and scores are learned
 
 The published models come from the authors' code, which differs from the paper that these recipes follow. It trains with
-bottomup.targets.common_mask=true, .overlap=smaller and .offset_scale=area. A public checkpoint is best tested with
-evaluate.flip_shift=public and bottomup.grouping.gaussian_refinement=true.
+bottomup.targets.common_mask=true, .overlap=smaller and .offset_scale=area; a public checkpoint is best tested with
+evaluate.flip_shift=public. What these recipes take over, though the paper does not have it, is
+bottomup.grouping.gaussian_refinement.
 
 Time: not measured.
 """
 
-from engine.bottomup_config import BottomUpConfig, TargetConfig
+from engine.bottomup_config import BottomUpConfig, GroupingConfig, TargetConfig
 from engine.config import (
     DataConfig,
     EvaluateConfig,
@@ -56,6 +57,7 @@ def _recipe(model: str, side: int, gpus: int) -> Recipe:
                 scale_min=0.75, scale_max=1.5, max_rotation=30, translation_factor=0.2, flip_probability=0.5
             ),
             targets=TargetConfig(center_min_area=32**2),
+            grouping=GroupingConfig(gaussian_refinement=True),
         ),
         optim=OptimConfig(lr=1e-3, milestones=(90, 120)),
         train=TrainConfig(epochs=140, batch_size=12 * gpus, validate_every=10),

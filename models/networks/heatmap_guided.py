@@ -56,9 +56,9 @@ class HeatmapGuided(nn.Module):
         higher: bool = False,
     ) -> None:
         super().__init__()
+        self.backbone = HRNet(width, stem, modules, blocks, resolutions=4)
         head_width = width if head_width is None else head_width
         _check(head_width, regression_width)
-        self.backbone = HRNet(width, stem, modules, blocks, resolutions=4)
         inputs = sum(self.backbone.map_channels)
         self.guidance, self.higher = guidance, higher
         self.heatmap_reduction = _reduction(inputs, head_width)
@@ -103,7 +103,10 @@ def _joined(maps: tuple[Tensor, ...]) -> Tensor:
 
 
 def _mean(maps: Sequence[Tensor]) -> Tensor:
-    return torch.stack(tuple(maps)).mean(dim=0)
+    total = maps[0]
+    for one in maps[1:]:
+        total = total + one
+    return total / len(maps)
 
 
 def _outputs(higher: bool) -> tuple[OutputMap, ...]:

@@ -36,14 +36,22 @@ def make_actor(
     return Actor(body, outfit, pose, yaw, root, foot_xy[1])
 
 
-def cast_people(rng: Generator, size: tuple[int, int], horizon: float) -> list[Actor]:
-    """Nobody (4 %), one (28 %), two or three (32 %) or a crowd of up to six (36 %), nearest first."""
-    kind = rng.choice(["empty", "single", "few", "crowd"], p=[0.04, 0.28, 0.32, 0.36])
-    if kind == "empty":
-        return []
-    count = {"single": 1, "few": int(rng.integers(2, 4)), "crowd": int(rng.integers(3, 7))}[str(kind)]
-    statures = _statures(rng, str(kind), count)
-    places = _places(rng, str(kind), size, statures, horizon)
+def cast_people(
+    rng: Generator, size: tuple[int, int], horizon: float, crowd: tuple[int, int] | None = None
+) -> list[Actor]:
+    """Nobody (4 %), one (28 %), two or three (32 %) or a crowd of up to six (36 %), nearest first.
+
+    With `crowd` always one, of least to most persons.
+    """
+    if crowd is not None:
+        kind, count = "crowd", int(rng.integers(crowd[0], crowd[1] + 1))
+    else:
+        kind = str(rng.choice(["empty", "single", "few", "crowd"], p=[0.04, 0.28, 0.32, 0.36]))
+        if kind == "empty":
+            return []
+        count = {"single": 1, "few": int(rng.integers(2, 4)), "crowd": int(rng.integers(3, 7))}[kind]
+    statures = _statures(rng, kind, count)
+    places = _places(rng, kind, size, statures, horizon)
     pitch, roll = rng.uniform(-4, 18), rng.normal(0, 3)
     actors: list[Actor] = []
     depth = 0.0
@@ -76,7 +84,7 @@ def _places(
     """Foot points (x, y), image px. Crowds huddle; now and then the picture's border cuts people."""
     height, width = size
     middle = rng.uniform(0.25, 0.75) * width
-    spread = statures[0] * rng.uniform(0.1, 0.55)
+    spread = statures[0] * rng.uniform(0.1, 0.55) * max(1.0, (len(statures) / 6) ** 2)
     sunk = rng.uniform(0.05, 0.45) * statures[0] if rng.random() < 0.22 else 0.0
     ground = max(rng.uniform(horizon, height), 0.9 * statures[0])
     places = []

@@ -22,15 +22,18 @@ _OCCLUDER_SHARE = 0.4
 _FAR_AWAY = 5000.0
 
 
-def render_scene(seed: int, index: int) -> Scene:
-    """Photograph number `index` of the series `seed`: the same one whatever else is rendered."""
+def render_scene(seed: int, index: int, crowd: tuple[int, int] | None = None) -> Scene:
+    """Photograph number `index` of the series `seed`: the same one whatever else is rendered.
+
+    With `crowd`, from least to most persons huddle in it.
+    """
     rng = np.random.default_rng([seed, index])
     height, width = int(rng.integers(240, 361)), int(rng.integers(320, 481))
     size = (height, width) if rng.random() < 0.8 else (width, height)
     horizon = size[0] * rng.uniform(0.3, 0.7)
     light = np.array([rng.uniform(-1, 1), rng.uniform(-1, -0.2), rng.uniform(-1.2, -0.5)])
     canvas = paint_background(rng, size, horizon, light, ambient=rng.uniform(0.35, 0.6))
-    people = cast_people(rng, size, horizon)
+    people = cast_people(rng, size, horizon, crowd)
     far_group = cast_far_group(rng, size, horizon, _FAR_AWAY) if rng.random() < _FAR_GROUP_SHARE else []
     paint_actors(canvas, people + far_group, rng)
     for _ in range(rng.integers(1, 3) if people and rng.random() < _OCCLUDER_SHARE else 0):

@@ -51,26 +51,30 @@ def write_dataset(
     seed: int,
     workers: int | None = None,
     on_image: Callable[[int], None] | None = None,
+    crowd: tuple[int, int] | None = None,
 ) -> SyntheticFiles:
-    """Write out/images and out/annotations. The bytes depend on layout, num_images and seed only.
+    """Write out/images and out/annotations. The bytes depend on layout, num_images, seed and crowd only.
 
     Args:
         layout: coco, mpii or crowdpose.
         workers: processes; 1 renders in this one, None takes one per core.
         on_image: called with the index of every image, in order, once it is rendered.
+        crowd: the least and the most persons, who huddle in every picture; by default there is nobody, one or several.
     Raises:
-        ValueError: unknown layout, or a number of images or workers below 1.
+        ValueError: unknown layout, a number of images or workers below 1, or a crowd of none or of most below least.
     """
     workers = (os.cpu_count() or 1) if workers is None else workers
     if layout not in LAYOUTS:
         raise ValueError(f"unknown layout {layout!r}; known: {', '.join(LAYOUTS)}")
     if num_images < 1 or workers < 1:
         raise ValueError(f"num_images and workers must be at least 1, got {num_images} and {workers}")
+    if crowd is not None and not 1 <= crowd[0] <= crowd[1]:
+        raise ValueError(f"crowd must be (least, most) with 1 <= least <= most, got {crowd}")
     images, annotations = out / "images", out / "annotations"
     images.mkdir(parents=True, exist_ok=True)
     annotations.mkdir(parents=True, exist_ok=True)
     kept: list[Row] = []
-    for index, row in enumerate(_rendered(partial(_write_image, layout, images, seed), num_images, workers)):
+    for index, row in enumerate(_rendered(partial(_write_image, layout, images, seed, crowd), num_images, workers)):
         kept += [] if row is None else [row]
         if on_image is not None:
             on_image(index)
@@ -92,8 +96,8 @@ def _one_thread_each() -> None:
     cv2.setNumThreads(1)
 
 
-def _write_image(layout: str, folder: Path, seed: int, index: int) -> Row | None:
-    scene = render_scene(seed, index)
+def _write_image(layout: str, folder: Path, seed: int, crowd: tuple[int, int] | None, index: int) -> Row | None:
+    scene = render_scene(seed, index, crowd)
     row = LAYOUTS[layout].annotate(scene, index)
     if row is not None:
         path = folder / LAYOUTS[layout].image_name(index)

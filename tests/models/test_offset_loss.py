@@ -93,3 +93,9 @@ def test_without_anybody_loss_and_gradient_are_zero() -> None:
     loss = offset_loss(predicted, crowd(0), torch.ones(B, dtype=torch.bool))
     assert loss == 0
     assert torch.equal(torch.autograd.grad(loss, predicted)[0], torch.zeros(B, 2 * K, H, W))
+
+
+def test_half_precision_offsets_are_compared_in_single_precision() -> None:
+    targets, valid = crowd(), torch.ones(B, dtype=torch.bool)
+    expected = offset_loss(prediction().bfloat16().float(), targets, valid)
+    assert torch.equal(offset_loss(prediction().bfloat16(), targets, valid), expected)

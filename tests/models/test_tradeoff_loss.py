@@ -11,7 +11,15 @@ B, C, H, W = 4, 3, 5, 6
 VALID = torch.tensor([True, False, True, True])
 
 
-def by_loops(predicted, target, background, valid, ignore=None, counted=None, region=None) -> float:
+def by_loops(
+    predicted: Tensor,
+    target: Tensor,
+    background: float,
+    valid: Tensor,
+    ignore: Tensor | None = None,
+    counted: Tensor | None = None,
+    region: Tensor | None = None,
+) -> float:
     total = 0.0
     for b, c, y, x in np.ndindex(*predicted.shape):
         if not valid[b] or (ignore is not None and ignore[b, y, x]) or (counted is not None and not counted[b, c]):

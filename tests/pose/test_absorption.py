@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from pose.absorption import absorb, keypoint_candidates, without_absorption
+from pose.absorption import absorb, absorbed_alone, without_absorption
+from pose.candidates import Candidates, find_candidates
 from pose.pose_cues import PoseCues
 
 
@@ -12,6 +13,10 @@ def _heatmaps(peaks: list[dict[tuple[int, int], float]], size: tuple[int, int] =
         for (x, y), value in found.items():
             one[y, x] = value
     return maps
+
+
+def keypoint_candidates(heatmaps: Tensor) -> Candidates:
+    return find_candidates(heatmaps[None], 30, 5, 0.01)
 
 
 def _cues(keypoints: list[list[list[float]]], scores: list[float]) -> PoseCues:
@@ -95,3 +100,13 @@ def test_only_the_thirty_highest_peaks_attract() -> None:
     heatmaps = _heatmaps([peaks])
     poses = absorb(_cues([[[3, 60]]], [1]), heatmaps, keypoint_candidates(heatmaps))
     assert poses.keypoints.tolist() == [[[15, 60]]]
+
+
+def test_annotated_poses_show_nothing_that_the_heatmaps_do_not_hold() -> None:
+    heatmaps = torch.zeros(3, 40, 40)
+    heatmaps[0, 10, 12], heatmaps[1, 20, 14] = 0.8, 0.6
+    candidates = find_candidates(heatmaps[None], 5, 5, 0.01)
+    cues = PoseCues(torch.tensor([[[11.0, 9], [15, 21], [30, 30]], [[38.0, 38], [38, 38], [38, 38]]]), torch.ones(2))
+    poses = absorbed_alone(cues, candidates, max_distance=10)
+    assert poses.keypoints.tolist() == [[[12, 10], [14, 20], [13, 15]]]  # nobody is near the second pose
+    assert poses.heat[0].tolist() == pytest.approx([0.8, 0.6, 0])

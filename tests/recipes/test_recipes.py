@@ -63,26 +63,22 @@ def test_the_commands_of_a_file_are_valid_and_its_own(file: Path, own_recipes: d
         assert name in own_recipes[file.stem]
         recipe = load_recipe(name)
         settings = leaves(override(recipe, given["settings"] or []))
-        if command == "train" or command == "score-net":
-            assert settings["data.train"] is not None
-        if command == "train" or command == "evaluate":
-            assert settings["data.val"] is not None
+        needed = {"train": ("train", "val"), "score-net": ("train",), "evaluate": ("val",)}[command]
+        assert all(settings[f"data.{split}"] is not None for split in needed), command
         detector = recipe.bottomup is None and ("_coco_" in name or "_crowdpose_" in name)
         assert (settings["evaluate.detections"] is not None) == detector
-        assert recipe.bottomup is not None or command == "train"  # whoever reads one file has read them all
 
 
 def commands_in(text: str) -> list[tuple[str, list[str]]]:
     """(command, arguments) of every line that begins with `posestream`, with those that it goes on in."""
-    lines = re.findall(r"^ {4}posestream ((?:.*\\\\?\n)*.*)$", text, re.M)
-    words = [shlex.split(re.sub(r"\\\\?\n", " ", line)) for line in lines]
+    lines = re.findall(r"^ {4}posestream ((?:.*\\\n)*.*)$", text, re.M)
+    words = [shlex.split(line.replace("\\\n", " ")) for line in lines]
     return [(command, arguments) for command, *arguments in words]
 
 
 def understood(command: str, arguments: list[str]) -> dict[str, Any]:
     """What the command line makes of the arguments; it raises an error for what the command does not have."""
-    context = CLI.commands[command].make_context(command, arguments)
-    return context.params
+    return CLI.commands[command].make_context(command, arguments).params
 
 
 @pytest.mark.parametrize("name", NAMES)
