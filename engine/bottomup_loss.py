@@ -96,7 +96,6 @@ class _Targets:
             background *= output.background_scale
         region = None
         if self.config.common_mask and background != 1:
-            # The centre's map has the keypoints' stride; networks without centres have none to add.
             region = self._common_region(output.stride, size, self.heatmap.sigma * output.sigma_scale)
         elif is_center:
             background = 1.0  # the paper weighs keypoints' maps only (eq. 5)
@@ -138,9 +137,12 @@ class _Targets:
         return self._made[key]
 
     def _common_region(self, stride: float, size: tuple[int, int], sigma: float) -> Tensor:
+        """(B, h, w) bool: where any keypoint is, or any centre if the network finds those, at whatever stride."""
         key = ("region", stride, size, sigma)
         if key not in self._made:
-            self._made[key] = common_region(self._heatmaps(stride, size, sigma), self._centers(stride, size))
+            targets = [self._heatmaps(stride, size, sigma)]
+            targets += [self._centers(stride, size)] if self.center_strides else []
+            self._made[key] = common_region(*targets)
         return self._made[key]
 
     def _ignored(self, stride: float, size: tuple[int, int]) -> Tensor:

@@ -17,8 +17,8 @@ from pose.heatmaps import Encoding
 from pose.pose_cues import PoseCues, cues_from_annotations, find_cues
 from pose.pose_nms import suppress_duplicates
 from pose.scored_poses import ScoredPoses
-from pose.tag_grouping import TagGrouping, group_by_tags
-from pose.tag_refinement import fill_missing, move_to_larger_neighbours
+from pose.tag_decoding import decode_tags
+from pose.tag_grouping import TagGrouping
 
 
 @dataclass(frozen=True)
@@ -79,10 +79,6 @@ def _by_centers(maps: PictureMaps, config: GroupingConfig, annotated: PoseCues |
 
 def _by_tags(maps: PictureMaps, config: GroupingConfig, encoding: Encoding) -> FoundPersons:
     assert maps.tags is not None
-    candidates = find_candidates(maps.heatmaps[None], config.max_persons, config.pool, config.threshold)
-    places = candidates.positions[0]
-    kinds = torch.arange(len(places), device=places.device)[:, None]
-    tags = maps.tags[kinds, :, places[..., 1], places[..., 0]]
     settings = TagGrouping(
         max_persons=config.max_persons,
         pool=config.pool,
@@ -90,14 +86,12 @@ def _by_tags(maps: PictureMaps, config: GroupingConfig, encoding: Encoding) -> F
         tag_threshold=config.tag_threshold,
         distance=config.tag_distance,
         stop_when_full=config.stop_when_full,
-    )
-    positions, scores, own_tags = (values.cpu().numpy() for values in (places, candidates.scores[0], tags))
-    persons = group_by_tags(positions, scores, own_tags, settings)
-    if config.refine:
-        persons = fill_missing(maps.heatmaps, maps.tags, persons)
-    if config.adjust:
+        refine=config.refine,
+        adjust=config.adjust,
         # Targets that are drawn around a keypoint rounded down lie half a px before it on average.
-        persons = move_to_larger_neighbours(maps.heatmaps, persons, 0.5 if encoding == "truncated" else 0.0)
+        shift=0.5 if encoding == "truncated" else 0.0,
+    )
+    (persons,) = decode_tags(maps.heatmaps[None], maps.tags[None], settings)
     keypoints = _centred_where_missing(persons.positions, persons.scores) * maps.input_px
     return FoundPersons(*(values.astype(np.float64) for values in (keypoints, persons.scores, persons.person_scores)))
 

@@ -25,8 +25,8 @@ _SHOWN_SCORE = 0.2  # heatmap peak from which a predicted keypoint is drawn; the
 def crop_sheet(recipe: Recipe, dataset: ShardedDataset, count: int = 24, columns: int = 6) -> Picture:
     """Crops as the first batch of a training would hold them, with skeletons: `count` of them in rows."""
     loader = _host_loader(recipe, dataset, count)
-    for batch in loader:
-        break
+    batches: Iterator[LoadedBatch] = iter(loader)
+    batch = next(batches)
     loader.close()
     rows = np.flatnonzero(batch.valid.numpy()).tolist()
     return tile([_drawn(batch, row, loader.samples.skeleton) for row in rows], columns)

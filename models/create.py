@@ -42,6 +42,8 @@ _PLUGINS: dict[str, Callable[..., Plugin]] = {
     "enhancenet": EnhanceNet,
     "poserenet": PoseReNet,
 }
+# Plug-ins for networks that look at one person → why.
+_ONE_PERSON = {"poserenet": "its attention weighs a keypoint's heatmap by the mean over one person's whole crop"}
 
 
 def list_models() -> list[str]:
@@ -68,7 +70,8 @@ def create_model(
         plugin: the name of a plug-in to put on the network. plugin_options: for it. options: for the network.
     Raises:
         KeyError: unknown name; lists the known ones.
-        TypeError: an option that the network or plug-in does not have. ValueError: a value that one cannot take.
+        TypeError: an option that the network or plug-in does not have. ValueError: a value that one cannot take, or a
+            plug-in for one person's crop on a network that tells several persons apart.
     """
     if not isinstance(num_keypoints, int) or num_keypoints < 1:
         raise ValueError(f"{name}: num_keypoints must be a whole number above 0, got {num_keypoints!r}")
@@ -77,6 +80,9 @@ def create_model(
         if plugin_options:
             raise ValueError(f"{name}: plugin_options {dict(plugin_options)} without a plug-in; name one with `plugin`")
         return HeatmapNetwork(base)
+    if plugin in _ONE_PERSON and any(output.kind != "heatmaps" for output in base.outputs):
+        others = ", ".join(other for other in _PLUGINS if other not in _ONE_PERSON)
+        raise ValueError(f"{plugin} does not fit {name}: {_ONE_PERSON[plugin]}; bottom-up networks take {others}")
     given = {"feature_channels": base.feature_channels, "num_keypoints": num_keypoints, "output": base.outputs[-1]}
     return HeatmapNetwork(base, _build("plug-in", _PLUGINS, plugin, plugin_options or {}, **given))
 

@@ -15,6 +15,9 @@ _ROUNDED_UP = "the paper rounds 2.248 up"
 _WITHOUT_PLUGIN = "the paper repeats the figure of the network without its plug-in"
 _OTHER_CODE = "the paper does not say of which implementation; not of the one that is counted here"
 _UNEXPLAINED = "the authors of the network print 35.3 beside its code"
+_ONE_BRANCH = "the paper counts one of the three branches for heatmaps, and not what computes its transforms"
+_TWICE = "every parameter is counted twice"
+_TWICE_SWAPPED = "a slip of the pen for 277.8, which counts every parameter twice"
 _NO_ARRANGEMENT = "no arrangement that the text can mean has the printed figures"
 
 
@@ -74,6 +77,8 @@ def _network_cost(name: str, num_keypoints: int, size: tuple[int, int], options:
 _MPII: dict[str, Any] = {"num_keypoints": 16, "crop_size": (256, 256)}
 _SMALL: dict[str, Any] = {"crop_size": (128, 96)}
 _LARGE: dict[str, Any] = {"crop_size": (384, 288)}
+_SHORT_512: dict[str, Any] = {"crop_size": (512, 512)}
+_SHORT_640: dict[str, Any] = {"crop_size": (640, 640)}
 _SBN_50 = "simplebaseline_resnet50"
 
 
@@ -155,4 +160,21 @@ def _efafnet() -> Iterator[PaperCost]:
         yield PaperCost(f"efafnet_resnet{depth}", "EFAFNet I, XII")
 
 
-PAPER_COSTS = (*_networks(), *_enhancenet(), *_poserenet(), *_mrnet(), *_efafnet())
+def _bottom_up() -> Iterator[PaperCost]:
+    # Among figures in 1e9 these papers print the hourglass's in 2^30.
+    yield PaperCost("ae_hourglass_4", "HigherHRNet 1", "277.8", "206.9", _TWICE, **_SHORT_512)
+    yield PaperCost("ae_hourglass_4", "bottom-up 1", "227.8", "206.9", _TWICE_SWAPPED, **_SHORT_512)
+    yield PaperCost("ae_hourglass_4", "EnhanceNet 4", plugin="enhancenet", **_SHORT_512)
+    yield PaperCost("higherhrnet_w32", "HigherHRNet 1", "28.6", "47.9", unit="1e9", **_SHORT_512)
+    yield PaperCost("higherhrnet_w48", "HigherHRNet 1, bottom-up 1", "63.8", "154.3", unit="1e9", **_SHORT_640)
+    for options in ({"guidance": False, "adaptive": False}, {"adaptive": False}):
+        yield PaperCost("guided_hrnet_w32", "bottom-up 4", options=options, **_SHORT_512)
+    for network, params, macs, size in (
+        ("guided_hrnet_w32", "30.7", "63.7", _SHORT_512),
+        ("guided_hrnet_w48", "66.8", "170.1", _SHORT_640),
+        ("guided_higherhrnet_w48", "66.9", "179.5", _SHORT_640),
+    ):
+        yield PaperCost(network, "bottom-up 1", params, macs, _ONE_BRANCH, unit="1e9", **size)
+
+
+PAPER_COSTS = (*_networks(), *_enhancenet(), *_poserenet(), *_mrnet(), *_efafnet(), *_bottom_up())

@@ -7,7 +7,7 @@ import torch
 
 from models import create_model, list_models, list_plugins
 
-# Of public implementations and papers (specs 4.6, 6), 17 keypoints unless an option says otherwise.
+# Of public implementations and papers (specs 3.8, 4.6, 6), 17 keypoints unless an option says otherwise.
 PARAMS: dict[str, int | tuple[int, dict[str, Any]]] = {
     "simplebaseline_resnet18": 15_376_721,
     "simplebaseline_resnet34": 25_484_881,
@@ -37,6 +37,12 @@ PARAMS: dict[str, int | tuple[int, dict[str, Any]]] = {
     "efafnet_resnet50": (36_687_929, {"ffm": False, "duc": False}),
     "efafnet_resnet101": (58_459_676, {"ffm": False, "duc": False}),
     "efafnet_resnet152": (76_394_975, {"ffm": False, "duc": False}),
+    "higherhrnet_w32": 28_645_331,
+    "higherhrnet_w48": 63_827_139,
+    "guided_hrnet_w32": 30_678_516,
+    "guided_hrnet_w48": 66_803_428,
+    "guided_higherhrnet_w48": 66_895_941,
+    "ae_hourglass_4": 138_893_840,
 }
 
 
@@ -95,6 +101,12 @@ def test_what_a_name_says_is_no_option(name: str, options: dict[str, Any]) -> No
 def test_options_for_a_plugin_that_is_not_there_are_refused() -> None:
     with pytest.raises(ValueError, match=r"plugin_options \{'ratio': 3\} without a plug-in"):
         create_model("simplebaseline_resnet18", 17, plugin_options={"ratio": 3}, width=4)
+
+
+@pytest.mark.parametrize("name", ["higherhrnet_w32", "guided_hrnet_w32", "ae_hourglass_4"])
+def test_a_plugin_for_one_persons_crop_is_refused_where_there_are_several_persons(name: str) -> None:
+    with torch.device("meta"), pytest.raises(ValueError, match=f"poserenet does not fit {name}: .*take enhancenet$"):
+        create_model(name, 17, plugin="poserenet")
 
 
 @pytest.mark.parametrize("number", [0, -1, 2.0])

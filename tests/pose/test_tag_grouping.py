@@ -1,5 +1,6 @@
 """Grouping by tags: a plain loop gives the same persons, and the rules hold one by one."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -161,15 +162,16 @@ def test_breaking_ties_costs_nothing(seed: int, rows: int, columns: int) -> None
 
 
 def test_of_persons_within_rounding_the_nearer_one_is_joined() -> None:
-    both = [(0.9, 0.0), (0.8, 0.49)]
-    for crossed in (both, both[::-1]):
-        persons = few([both, [(score, tag - 0.01) for score, tag in crossed]])
+    close = [(0.9, 0.0), (0.8, 0.24), (0.7, 0.48)]
+    for mixed in itertools.permutations(close):
+        persons = few([close, [(score, tag - 0.01) for score, tag in mixed]])
         np.testing.assert_allclose(persons.tags[:, 1, 0] - persons.tags[:, 0, 0], -0.01, atol=1e-6)
 
 
 def test_of_equally_near_persons_the_older_one_is_joined() -> None:
     twins = [(0.9, 1.0), (0.8, 1.0)]
     assert few([twins, [(0.7, 1.02)], [(0.7, 0.98)]]).scores[0].all()
+    assert (np.diff(_cost(np.full((2, 9), 0.3), np.ones(2, np.float32), HIGHER_HRNET)) > 0).all()
 
 
 def test_the_public_order_and_others() -> None:

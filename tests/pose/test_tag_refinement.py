@@ -15,13 +15,21 @@ from pose.tag_search import best_pixels
 
 
 def scene(
-    seed: int, size: tuple[int, int] = (24, 32), kinds: int = 3, dimensions: int = 2, levels: int = 0, persons: int = 5
+    seed: int,
+    size: tuple[int, int] = (24, 32),
+    kinds: int = 3,
+    dimensions: int = 2,
+    levels: int = 0,
+    persons: int = 5,
+    patch: int = 6,
 ) -> tuple[torch.Tensor, torch.Tensor, GroupedPersons]:
-    """Heatmaps and tags that vary from block to block, and persons that miss half of their keypoints."""
+    """Heatmaps and tags that vary from patch to patch, and persons that miss half of their keypoints."""
     rng = np.random.default_rng(seed)
     heat = rng.normal(0, 0.3, (kinds, *size)).astype(np.float32)
-    coarse = rng.uniform(-3, 9, (kinds, dimensions, size[0] // 6 + 1, size[1] // 6 + 1))
-    tags = coarse.repeat(6, 2).repeat(6, 3)[..., : size[0], : size[1]] + rng.normal(0, 0.1, (kinds, dimensions, *size))
+    coarse = rng.uniform(-3, 9, (kinds, dimensions, size[0] // patch + 1, size[1] // patch + 1))
+    tags = coarse.repeat(patch, 2).repeat(patch, 3)[..., : size[0], : size[1]] + rng.normal(
+        0, 0.1, (kinds, dimensions, *size)
+    )
     if levels:
         heat, tags = np.round(heat * levels) / levels, np.round(tags)
     there = rng.random((persons, kinds)) < 0.5
@@ -83,6 +91,20 @@ def test_small_pieces_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = fill_missing(heat, tags, found)
     monkeypatch.setattr(tag_search, "_AT_ONCE", 200)
     np.testing.assert_array_equal(fill_missing(heat, tags, found).positions, expected.positions)
+
+
+def test_few_pixels_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    heat, tags, found = scene(5, (96, 128), 17, 2, 0, 30, patch=32)
+    looked_at = []
+
+    def counted(maps: tag_search._Blocks, *where: torch.Tensor) -> torch.Tensor:
+        looked_at.append((found_values := values(maps, *where)).numel())
+        return found_values
+
+    values = tag_search._Blocks._values
+    monkeypatch.setattr(tag_search._Blocks, "_values", counted)
+    fill_missing(heat, tags, found)
+    assert 0 < sum(looked_at) < 0.2 * (found.scores == 0).sum() * 96 * 128
 
 
 @pytest.mark.parametrize("heat", [0.0, -0.2, 0.3])
