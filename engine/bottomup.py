@@ -9,7 +9,7 @@ from torch import Tensor
 from engine.bottomup_config import BottomUpConfig
 from engine.bottomup_loss import bottomup_loss
 from engine.bottomup_maps import Mirror, PictureMaps, picture_maps
-from engine.bottomup_persons import FoundPersons, annotated_poses, find_persons
+from engine.bottomup_persons import FoundPersons, annotated_poses, find_persons, require_groupable
 from engine.build import build_model
 from engine.config import ConfigError, Recipe
 from engine.data import read_settings, training_pictures
@@ -18,6 +18,7 @@ from engine.evaluation_pictures import EvaluationPicture, EvaluationPictureLoade
 from engine.network_input import network_input
 from evaluation.predictions import Predictions
 from models import HeatmapNetwork, OutputMap
+from models.crop_size import CropSizeError
 from models.score_net import PoseScorer
 from pipelines.bottomup import BottomUpBatch, BottomUpLoader, BottomUpSettings
 from pipelines.bottomup_samples import BottomUpSamples
@@ -42,8 +43,10 @@ class BottomUpTask:
         self.recipe, self.config, self.skeleton, self.scorer = recipe, config, skeleton, scorer
 
     def build_model(self, pretrained: bool = True) -> HeatmapNetwork:
-        """See `engine.build`."""
-        return build_model(self.recipe, self.skeleton.num_keypoints, pretrained)
+        """See `engine.build`. Raises ConfigError if the recipe's way to find persons is not for this network."""
+        network = build_model(self.recipe, self.skeleton.num_keypoints, pretrained)
+        require_groupable(network.outputs, self.config.test, self.config.grouping)
+        return network
 
     def training_samples(self, datasets: Sequence[ShardedDataset]) -> BottomUpSamples:
         """The pictures that `bottomup.pictures` chooses."""
@@ -86,8 +89,10 @@ class BottomUpTask:
         """All pictures of the split: whom a network sees where nobody is counts too.
 
         Raises:
-            ConfigError: there are none, or boxes are asked for, or the split's score is not of whole pictures.
+            ConfigError: there are none, or boxes are asked for, or the split's score is not of whole pictures, or
+                `bottomup.test` has sizes that do not fit together.
         """
+        self._picture_settings(torch.device("cpu"))
         if self.recipe.evaluate.detections is not None:
             raise ConfigError(
                 f"evaluate.detections={self.recipe.evaluate.detections}: bottom-up recipes take no boxes, they look at "
@@ -109,9 +114,13 @@ class BottomUpTask:
         Args:
             with_persons: also say who is annotated, as is done anyway where annotated poses are grouped by.
         """
+        settings = self._picture_settings(device)
+        return EvaluationPictureLoader(samples, settings, with_persons or self.config.grouping.quality == "heatmaps")
+
+    def _picture_settings(self, device: torch.device) -> WholePictureSettings:
         data, test = self.recipe.data, self.config.test
         try:
-            settings = WholePictureSettings(
+            return WholePictureSettings(
                 short_side=test.short_side or data.crop_size[0],
                 multiple=test.multiple,
                 fit=test.fit,
@@ -124,8 +133,8 @@ class BottomUpTask:
                 reading=read_settings(self.recipe.storage),
             )
         except ValueError as error:
-            raise ConfigError(f"bottomup.test: {error}") from error
-        return EvaluationPictureLoader(samples, settings, with_persons or self.config.grouping.quality == "heatmaps")
+            default = "" if test.short_side else "; bottomup.test.short_side is data.crop_size's unless it is set"
+            raise ConfigError(f"bottomup.test: {error}{default}") from error
 
     def samples_in(self, batch: EvaluationPicture) -> int:
         """One picture."""
@@ -140,6 +149,7 @@ class BottomUpTask:
         self, model: torch.nn.Module, outputs: tuple[OutputMap, ...], batch: EvaluationPicture
     ) -> FoundPersons:
         """Everybody in a picture, image px, before a network has scored them."""
+        require_groupable(outputs, self.config.test, self.config.grouping)
         image_to_input = batch.picture.image_to_input
         found = find_persons(
             self._maps(model, outputs, batch),
@@ -172,7 +182,14 @@ class BottomUpTask:
         evaluate = self.recipe.evaluate
         mirror = Mirror(self.skeleton.flip_indices, evaluate.flip_shift) if evaluate.flip_test else None
         inputs = [network_input(self.recipe.data, pixels[None]) for pixels in batch.picture.inputs]
-        maps = picture_maps(model, outputs, inputs, self.config.test, mirror)
+        try:
+            maps = picture_maps(model, outputs, inputs, self.config.test, mirror)
+        except CropSizeError as error:
+            test = self.config.test
+            raise ConfigError(
+                f"bottomup.test: with multiple={test.multiple} at scales={test.scales} there are inputs that the "
+                f"network cannot take, as if they were crops ({error})"
+            ) from error
         if not maps.heatmaps.isfinite().all():
             raise DivergedError(
                 f"the network's answer for picture {batch.picture.image_id} is no number: its weights are damaged, or "

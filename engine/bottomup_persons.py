@@ -1,14 +1,16 @@
 """Maps of a whole picture → the persons in it, by centres (specs 3.5) or by tags (Newell et al., NeurIPS 2017)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from engine.bottomup_config import GroupingConfig
+from engine.bottomup_config import GroupingConfig, PictureConfig
 from engine.bottomup_maps import PictureMaps
 from engine.config import ConfigError
+from models import OutputMap
 from pose.absorption import absorb, absorbed_alone, without_absorption
 from pose.candidates import find_candidates
 from pose.crop import Floats, transform_points
@@ -40,30 +42,34 @@ def annotated_poses(keypoints: Floats, image_to_input: Floats) -> PoseCues:
     return cues_from_annotations(points, torch.from_numpy(keypoints[:, :, 2]))
 
 
-def find_persons(
-    maps: PictureMaps, config: GroupingConfig, encoding: Encoding, annotated: PoseCues | None
-) -> FoundPersons:
-    """Persons in px of the scale-1 input.
-
-    Args:
-        encoding: how the network's heatmaps are drawn. annotated: for the quality of "heatmaps", who is there.
-    Raises:
-        ConfigError: the maps allow no grouping, or none of that quality.
-    """
-    if maps.poses:
-        return _by_centers(maps, config, annotated)
-    if maps.tags is None:
+def require_groupable(outputs: Sequence[OutputMap], test: PictureConfig, config: GroupingConfig) -> None:
+    """Raise ConfigError unless a network with these outputs can be asked for persons in this way."""
+    kinds = {output.kind for output in outputs}
+    if kinds >= {"center", "offsets"}:
+        if not test.to_input:
+            raise ConfigError(
+                "bottomup.test.to_input=false: distances are in px of the input, so maps must have its size"
+            )
+    elif "tags" not in kinds:
         raise ConfigError("model: bottom-up recipes need a network with tags, or with centres and offsets")
-    if config.quality != "final":
+    elif config.quality != "final":
         raise ConfigError(
             f"bottomup.grouping.quality={config.quality}: networks with tags only have final poses, they regress none"
         )
-    return _by_tags(maps, config, encoding)
+
+
+def find_persons(
+    maps: PictureMaps, config: GroupingConfig, encoding: Encoding, annotated: PoseCues | None
+) -> FoundPersons:
+    """Persons in px of the scale-1 input; the network is one that `require_groupable` accepts.
+
+    Args:
+        encoding: how the network's heatmaps are drawn. annotated: for the quality of "heatmaps", who is there.
+    """
+    return _by_centers(maps, config, annotated) if maps.poses else _by_tags(maps, config, encoding)
 
 
 def _by_centers(maps: PictureMaps, config: GroupingConfig, annotated: PoseCues | None) -> FoundPersons:
-    if maps.input_px != 1:
-        raise ConfigError("bottomup.test.to_input=false: distances are in px of the input, so maps must have its size")
     candidates = find_candidates(maps.heatmaps[None], config.max_persons, config.pool, config.threshold)
     if config.quality == "heatmaps" and annotated is not None:
         cues = PoseCues(*(values.to(maps.heatmaps) for values in (annotated.keypoints, annotated.center_scores)))

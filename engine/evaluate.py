@@ -57,7 +57,7 @@ def evaluate_weights(recipe: Recipe, weights: Weights | None, console: Console) 
     fabric = make_fabric(recipe.evaluate.precision)
     model, network = ready_network(task, weights, fabric)
     name = "untrained" if weights is None else str(weights.path)
-    with SampleProgress(console, f"evaluating {Path(name).name}", len(samples)) as bar:
+    with SampleProgress(console, f"evaluating {Path(name).name}", len(samples), unit=task.unit) as bar:
         answers = predict_split(task, model, network, samples, fabric.device, bar.advance)
     return Evaluated(recipe, dataset, name, answers.predictions, score_split(task, dataset, answers))
 

@@ -35,8 +35,14 @@ class TopDownTask:
         self.skeleton = skeleton
 
     def build_model(self, pretrained: bool = True) -> HeatmapNetwork:
-        """See `engine.build`."""
-        return build_model(self.recipe, self.skeleton.num_keypoints, pretrained)
+        """See `engine.build`. Raises ConfigError for networks that look at whole pictures."""
+        network = build_model(self.recipe, self.skeleton.num_keypoints, pretrained)
+        if any(output.kind != "heatmaps" for output in network.outputs):
+            raise ConfigError(
+                f"model.name={self.recipe.model.name} finds all persons of whole pictures, and recipe "
+                f"{self.recipe.name} looks at single ones; take a recipe with `bottomup`"
+            )
+        return network
 
     def training_samples(self, datasets: Sequence[ShardedDataset]) -> PersonSamples:
         """Every trainable person."""

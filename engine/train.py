@@ -202,7 +202,7 @@ class _Training:
         due = epoch % self.recipe.train.validate_every == 0 or epoch >= self.recipe.train.epochs
         if self.val is not None and due:
             samples = self.task.evaluation_samples(self.val)
-            with SampleProgress(self.console, "validation", len(samples)) as bar:
+            with SampleProgress(self.console, "validation", len(samples), unit=self.task.unit) as bar:
                 answers = predict_split(
                     self.task, self.learner.model, self.learner.network, samples, self.fabric.device, bar.advance
                 )

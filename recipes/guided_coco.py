@@ -25,13 +25,13 @@ bottomup.grouping.quality=regression, heatmaps or final says which is measured:
 
 The published models come from the authors' code, which differs from the paper that these recipes follow. It trains with
 bottomup.targets.common_mask=true, .overlap=smaller and .offset_scale=area; a public checkpoint is best tested with
-evaluate.flip_shift=public. What these recipes take over, though the paper does not have it, is
+evaluate.flip_shift=public, guided_higherhrnet's also with bottomup.test.average_strides=true. What these recipes take over, though the paper does not have it, is
 bottomup.grouping.gaussian_refinement.
 
 Time: not measured.
 """
 
-from engine.bottomup_config import BottomUpConfig, GroupingConfig, TargetConfig
+from engine.bottomup_config import BottomUpConfig, GroupingConfig, PictureConfig, TargetConfig
 from engine.config import (
     DataConfig,
     EvaluateConfig,
@@ -57,6 +57,8 @@ def _recipe(model: str, side: int, gpus: int) -> Recipe:
                 scale_min=0.75, scale_max=1.5, max_rotation=30, translation_factor=0.2, flip_probability=0.5
             ),
             targets=TargetConfig(center_min_area=32**2),
+            # Candidates come from the finest heatmaps alone (the paper's footnote 3); only one network has others.
+            test=PictureConfig(average_strides=False),
             grouping=GroupingConfig(gaussian_refinement=True),
         ),
         optim=OptimConfig(lr=1e-3, milestones=(90, 120)),

@@ -1,6 +1,7 @@
 """The bottom-up paper's networks (Sun, Geng, et al.): keypoint heatmaps guide a regression of poses (specs 3.1)."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -114,8 +115,9 @@ def _outputs(higher: bool) -> tuple[OutputMap, ...]:
     if not higher:
         return (*regressed, OutputMap("heatmaps", stride=4))
     # The public loss is the mean over the branches' channels.
-    branches = (OutputMap(f"dilation_{d}", stride=4, loss_weight=1 / len(_DILATIONS)) for d in _DILATIONS)
-    return (*regressed, *branches, OutputMap("heatmaps", stride=2, background_scale=0.25))
+    branch = OutputMap("", stride=4, loss_weight=1 / len(_DILATIONS), averaged=True)
+    branches = (replace(branch, name=f"dilation_{dilation}") for dilation in _DILATIONS)
+    return (*regressed, *branches, OutputMap("heatmaps", stride=2, background_scale=0.25, averaged=True))
 
 
 def _reduction(inputs: int, outputs: int) -> nn.Sequential:

@@ -128,7 +128,7 @@ def _offset_loss(predicted: Array, output: OutputMap, batch: BottomUpBatch, conf
     height, width = predicted.shape[2:]
     total, number = 0.0, 0
     for image in np.flatnonzero(batch.valid.numpy()).tolist():
-        persons = [person for person in np.flatnonzero(batch.person_image.numpy() == image).tolist()]
+        persons = np.flatnonzero(batch.person_image.numpy() == image).tolist()
         for y in range(height):
             for x in range(width):
                 for keypoint in range(batch.keypoints.shape[1]):

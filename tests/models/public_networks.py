@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,8 +11,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models import create_model, list_models
+
 Network = TypeVar("Network", bound=nn.Module)
 State = list[tuple[str, tuple[int, ...]]]
+
+
+def family(name: str) -> str:
+    """A network's name without its depth or width."""
+    return name.rsplit("_", 1)[0]
+
+
+@cache
+def bottom_up_families() -> frozenset[str]:
+    """Of networks that tell persons apart, and so answer with more than heatmaps."""
+    with torch.device("meta"):
+        outputs = {name: create_model(one, 17).outputs for name, one in {family(n): n for n in list_models()}.items()}
+    return frozenset(name for name, of in outputs.items() if {output.kind for output in of} != {"heatmaps"})
 
 
 def fixture(name: str) -> dict[str, Any]:

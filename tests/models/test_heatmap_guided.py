@@ -220,10 +220,9 @@ def test_the_outputs_say_what_the_maps_are() -> None:
     assert HeatmapGuided(3, **TINY).outputs == (center, offsets, OutputMap("heatmaps", 4))
     higher = HeatmapGuided(3, **TINY, higher=True)
     assert higher.outputs[:2] == (center, offsets)
-    assert [(output.stride, output.loss_weight, output.kind) for output in higher.outputs[2:5]] == [
-        (4, 1 / 3, "heatmaps")
-    ] * 3
-    assert higher.outputs[5:] == (OutputMap("heatmaps", 2, background_scale=0.25),)
+    branches = [(one.stride, one.loss_weight, one.kind, one.averaged) for one in higher.outputs[2:5]]
+    assert branches == [(4, 1 / 3, "heatmaps", True)] * 3
+    assert higher.outputs[5:] == (OutputMap("heatmaps", 2, background_scale=0.25, averaged=True),)
     assert [one.shape[1] for one in higher.eval()(torch.zeros(1, 3, 32, 32))[0]] == [1, 6, 3, 3, 3, 3]
 
 

@@ -153,39 +153,6 @@ def test_images_that_cannot_be_halved_five_times_are_refused_by_their_size() -> 
         HigherHRNet(3, **TINY)(torch.zeros(1, 3, 64, 48))
 
 
-WRAPPINGS: dict[str, Callable[[dict[str, Tensor]], Any]] = {
-    "the best model": lambda state: state,
-    "a checkpoint": lambda state: {
-        "epoch": 300,
-        "model": "pose_higher_hrnet",
-        "state_dict": {f"module.{name}": tensor for name, tensor in state.items()},
-        "best_state_dict": state,
-        "perf": 299,
-        "optimizer": {},
-    },
-}
-
-
-@pytest.mark.parametrize("wrapping", WRAPPINGS)
-def test_every_value_of_a_public_file_arrives(wrapping: str, tmp_path: Path) -> None:
-    shapes = state_of(fixture("higherhrnet_w32_512_coco"))
-    # All elements of the n-th tensor are n, and one in memory, so that the file is small.
-    public = {name: torch.tensor(float(n)).expand(shape) for n, (name, shape) in enumerate(shapes)}
-    public |= {name: torch.tensor(n) for n, (name, _) in enumerate(shapes) if name.endswith("num_batches_tracked")}
-    torch.save(WRAPPINGS[wrapping](public), tmp_path / "public.pth")
-    with torch.device("meta"):
-        network = HigherHRNet(17, 32)
-    network.to_empty(device="cpu")
-    loaded = load_published(HeatmapNetwork(network), tmp_path / "public.pth")
-    assert (loaded.part, loaded.tensors, loaded.dropped, loaded.fresh) == ("network", len(shapes), (), ())
-    own = network.state_dict()
-    assert [own[_own(name)].flatten()[[0, -1]].tolist() for name in public] == [[n, n] for n in range(len(shapes))]
-
-
-def _own(public: str) -> str:
-    return public if public.startswith(("final_layers.", "deconv_layers.")) else f"backbone.{public}"
-
-
 def tiny_file(tmp_path: Path, change: Callable[[dict[str, Tensor]], object]) -> Path:
     state = {name.removeprefix("backbone."): t for name, t in HigherHRNet(3, **TINY).state_dict().items()}
     change(state)

@@ -46,7 +46,7 @@ def test_the_options_of_every_plugin_are_listed(name: str) -> None:
 
 def test_public_checkpoints_belong_to_recipes_that_exist() -> None:
     named = [recipe for row in rows("Public checkpoints")[1:] for recipe in words(row[1])]
-    assert len(named) == 10
+    assert len(named) == 15
     assert set(named) <= set(list_recipes())
 
 

@@ -1,8 +1,8 @@
 """Public checkpoints and ImageNet weights: every value arrives where it belongs, and what does not fit is named."""
 
 import json
-from collections.abc import Callable
-from functools import lru_cache
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from models import HeatmapNetwork, OutputMap, create_model, list_models, load_published
-from models.networks.hrnet import HRNetPose
 from models.published import published_name
+from models.weights_file import _PREFIXES as PREFIXES
 from models.weights_file import WeightsError
 from pose.errors import UserError
 
 FIXTURES = sorted((Path(__file__).parent / "published").glob("*.json"))
 NETWORKS = {
-    "higherhrnet_w32_512_coco": "higherhrnet_w32",
-    "ae_hourglass_s4_512": "ae_hourglass_4",
     "simplebaseline_r50_256x192": "simplebaseline_resnet50",
     "hrnet_w32_256x192": "hrnet_w32",
     "hourglass_s2_256x256": "hourglass_2",
@@ -29,6 +27,10 @@ NETWORKS = {
     "mrheat2_r50_256x192": "mrheatnet2_resnet50",
     "mrfea1_r50_256x192": "mrfeanet1_resnet50",
     "mrfea2_r50_256x192": "mrfeanet2_resnet50",
+    "higherhrnet_w32_512_coco": "higherhrnet_w32",
+    "ae_hourglass_s4_512": "ae_hourglass_4",
+    "bottomup_w32_512_coco": "guided_hrnet_w32",
+    "bottomup_hr_w48_640_coco": "guided_higherhrnet_w48",
 }
 
 # Public name → own name, by hand.
@@ -46,6 +48,23 @@ OWN_NAMES = {
     "hourglass": {"hg.1.hg.0.3.0.conv2.weight": "hg.1.hg.0.3.0.conv2.weight", "score_.0.bias": "score_.0.bias"},
     "cpn": {"resnet.layer4.2.conv3.weight": "backbone.layer4.2.conv3.weight"},
     "mr": {"layer4.2.conv3.weight": "backbone.layer4.2.conv3.weight"},
+    "higherhrnet": {
+        "stage4.2.fuse_layers.0.3.1.bias": "backbone.stage4.2.fuse_layers.0.3.1.bias",
+        "final_layers.1.bias": "final_layers.1.bias",
+        "deconv_layers.0.4.0.conv2.weight": "deconv_layers.0.4.0.conv2.weight",
+    },
+    "ae": {"outs.3.conv.bias": "outs.3.conv.bias", "pre.0.conv.weight": "pre.0.conv.weight"},
+    "bottomup": {
+        "stage4.2.fuse_layers.3.0.2.1.bias": "backbone.stage4.2.fuse_layers.3.0.2.1.bias",
+        "transition_cls.0.weight": "heatmap_reduction.0.weight",
+        "transition_reg.1.running_var": "regression_reduction.1.running_var",
+        "multi_level_layers_4x_heatmap.2.0.transform_matrix_conv1.bias": (
+            "heatmap_branches.2.0.transform_matrix_conv1.bias"
+        ),
+        "multi_level_layers_4x_regression.0.0.stn_conv2.weight": "regression_block.0.stn_conv2.weight",
+        "final_layers.1.bias": "final_layers.1.bias",
+    },
+    "bottomup_hr": {"deconv_layers.0.1.0.conv2.weight": "upsampling.1.0.conv2.weight"},
 }
 
 WRAPPINGS: dict[str, Callable[[dict[str, Tensor]], Any]] = {
@@ -54,43 +73,45 @@ WRAPPINGS: dict[str, Callable[[dict[str, Tensor]], Any]] = {
     "model.module.": lambda state: {"state_dict": {f"model.module.{name}": t for name, t in state.items()}, "epoch": 3},
     "beside a score": lambda state: {"model": "a name", "state_dict": state, "perf": np.float64(0.7), "optimizer": {}},
     "nested": lambda state: {"model": {"model_state_dict": {f"model.{name}": t for name, t in state.items()}}},
+    # HigherHRNet's code, trained in half precision and on several GPUs.
+    "module.1., halves": lambda state: {
+        "state_dict": {f"module.1.{name}": t.half() if t.is_floating_point() else t for name, t in state.items()}
+    },
 }
 
 
-def numbered(shapes: list[tuple[str, list[int]]]) -> dict[str, Tensor]:
-    """A state whose n-th tensor is full of n. All elements are one, so that the file is small."""
+def numbered(shapes: list[tuple[str, list[int]]], aliases: Mapping[str, str] | None = None) -> dict[str, Tensor]:
+    """A state whose n-th tensor is full of n, or of the number of the one that it is an alias of. All elements are one,
+    so that the file is small."""
+    numbers = {name: n for n, (name, _) in enumerate(shapes)}
+    numbers |= {name: numbers[first] for name, first in (aliases or {}).items()}
     return {
-        name: torch.tensor(n if name.endswith("num_batches_tracked") else float(n)).expand(shape)
-        for n, (name, shape) in enumerate(shapes)
+        name: torch.tensor(numbers[name] if name.endswith("num_batches_tracked") else float(numbers[name])).expand(
+            shape
+        )
+        for name, shape in shapes
     }
-
-
-@lru_cache(maxsize=1)
-def network(name: str, num_keypoints: int) -> HeatmapNetwork:
-    """A network of full size whose weights are arbitrary memory: that is fast."""
-    with torch.device("meta"):
-        model = create_model(name, num_keypoints)
-    return model.to_empty(device="cpu")
 
 
 def values(module: nn.Module) -> dict[str, Tensor]:
     """Every tensor's first and last element."""
-    return {name: tensor.flatten()[[0, -1]] for name, tensor in module.state_dict().items()}
+    return {name: both_ends(tensor) for name, tensor in module.state_dict().items()}
 
 
-@pytest.mark.parametrize("wrapping", WRAPPINGS)
+def both_ends(tensor: Tensor) -> Tensor:
+    return tensor.flatten()[[0, -1]]
+
+
 @pytest.mark.parametrize("fixture", FIXTURES, ids=lambda path: path.stem)
-def test_every_value_of_a_public_checkpoint_arrives(fixture: Path, wrapping: str, tmp_path: Path) -> None:
+def test_every_value_of_a_public_checkpoint_arrives(fixture: Path, tmp_path: Path) -> None:
     published = json.loads(fixture.read_text())
-    state = numbered(published["state"])
-    torch.save(WRAPPINGS[wrapping](state), tmp_path / "public.pth")
-    model = network(NETWORKS[fixture.stem], published["output_shapes"][-1][1])
-    for tensor in model.state_dict().values():
-        tensor.fill_(-1)
+    state = numbered(published["state"], published.get("aliases"))
+    torch.save(state, tmp_path / "public.pth")
+    model = create_model(NETWORKS[fixture.stem], num_keypoints(fixture.stem))
     loaded = load_published(model, tmp_path / "public.pth")
     assert (loaded.part, loaded.tensors, loaded.dropped, loaded.fresh) == ("network", len(state), (), ())
     arrived = {name: int(ends[0]) for name, ends in values(model.base).items() if ends[0] == ends[1]}
-    assert sorted(arrived.values()) == list(range(len(state)))
+    assert sorted(arrived.values()) == sorted(int(ends[0]) for ends in map(both_ends, state.values()))
     names = list(state)
     for own, tensor in model.base.state_dict().items():
         public = names[arrived[own]]
@@ -98,19 +119,39 @@ def test_every_value_of_a_public_checkpoint_arrives(fixture: Path, wrapping: str
         assert tensor.shape == state[public].shape
     for kind, by_hand in OWN_NAMES.items():
         if fixture.stem.startswith(kind):
-            assert {public: own for own, n in arrived.items() if (public := names[n]) in by_hand} == by_hand
+            assert {public: arrived[own] for public, own in by_hand.items()} == {
+                public: int(both_ends(state[public])[0]) for public in by_hand
+            }
+
+
+def num_keypoints(fixture: str) -> int:
+    return 16 if fixture == "hourglass_s2_256x256" else 17
+
+
+@pytest.mark.parametrize("wrapping", WRAPPINGS)
+def test_whatever_is_wrapped_around_a_public_checkpoint_it_arrives(wrapping: str, tmp_path: Path) -> None:
+    published = json.loads((FIXTURES[0].parent / "hrnet_w32_256x192.json").read_text())
+    state = numbered(published["state"])
+    torch.save(WRAPPINGS[wrapping](state), tmp_path / "public.pth")
+    with torch.device("meta"):
+        model = create_model("hrnet_w32", 17)
+    model.to_empty(device="cpu")
+    loaded = load_published(model, tmp_path / "public.pth")
+    assert (loaded.part, loaded.tensors, loaded.dropped, loaded.fresh) == ("network", len(state), (), ())
+    assert [ends.tolist() for ends in values(model).values()] == [[n, n] for n in range(len(state))]
 
 
 def test_there_is_a_network_for_every_fixture() -> None:
-    assert {path.stem for path in FIXTURES} <= NETWORKS.keys()
+    assert {path.stem for path in FIXTURES} == NETWORKS.keys()
 
 
 @pytest.mark.parametrize("name", list_models())
-def test_public_names_are_unique(name: str) -> None:
+def test_public_names_are_unique_and_no_wrapping(name: str) -> None:
     with torch.device("meta"):
         base = create_model(name, 17).base
     names = [published_name(base, own) for own in base.state_dict()]
     assert len(set(names)) == len(names)
+    assert not any(all(own.startswith(prefix) for own in names) for prefix in PREFIXES)
 
 
 TINY = {"width": 4, "deconv_channels": (8, 6, 8)}
@@ -282,24 +323,37 @@ CLASSIFIERS = {
 }
 
 
+# What lies behind the backbone in the bottom-up paper's network, whose backbone ends in maps of all four resolutions as
+# the classification network's does.
+BEHIND = ("transition_cls.", "transition_reg.", "multi_level_layers_", "final_layers.")
+COARSER = re.compile(r"stage4\.2\.fuse_layers\.[123]\.")
+
+
 @pytest.mark.parametrize("kind", CLASSIFIERS)
-def test_imagenet_weights_of_hrnet_go_to_the_backbone(kind: str, tmp_path: Path) -> None:
-    published = json.loads((Path(__file__).parent / "published" / "hrnet_w32_256x192.json").read_text())
-    backbone = numbered([row for row in published["state"] if not row[0].startswith("final_layer")])
-    # The last exchange of the classification network also makes the maps of the three coarser resolutions.
-    finer = [f"stage4.2.fuse_layers.{to}.{of}.0.{part}" for to in (1, 2, 3) for of in range(to) for part in CONV_NORM]
-    coarser = [f"stage4.2.fuse_layers.{to}.3.{part}" for to in (1, 2) for part in CONV_NORM]
-    others = [*finer, *coarser, *CLASSIFIERS[kind]]
-    torch.save({"state_dict": backbone | {name: torch.zeros(3) for name in others}}, tmp_path / "hrnet.pth")
-    with torch.device("meta"):
-        model = HeatmapNetwork(HRNetPose(17, width=32))
-    model.to_empty(device="cpu")
-    loaded = load_published(model, tmp_path / "hrnet.pth")
-    assert (loaded.part, loaded.tensors) == ("backbone", len(backbone))
-    assert sorted(loaded.dropped) == sorted(others)
-    assert loaded.fresh == ("base.final_layer.weight", "base.final_layer.bias")
-    arrived = values(model.base.backbone)
-    assert {name: ends.tolist() for name, ends in arrived.items()} == {name: [n, n] for n, name in enumerate(backbone)}
+@pytest.mark.parametrize("name", ["hrnet_w32", "higherhrnet_w32", "guided_hrnet_w32", "guided_higherhrnet_w48"])
+def test_imagenet_weights_of_hrnet_go_to_the_backbone(name: str, kind: str, saved: Any) -> None:
+    published = json.loads((FIXTURES[0].parent / "bottomup_w32_512_coco.json").read_text())
+    names = [name for name, _ in published["state"] if not name.startswith(BEHIND)]
+    model = create_model(name, 17, width=4, stem=4)
+    shapes = {own: list(tensor.shape) for own, tensor in model.base.backbone.state_dict().items()}
+    state = numbered([(public, shapes.get(public, [3])) for public in names])
+    others = {public: torch.zeros(3) for public in CLASSIFIERS[kind]}
+    loaded = load_published(model, saved({"state_dict": state | others}))
+    coarser = [] if name.startswith("guided") else [public for public in names if COARSER.match(public)]
+    assert len(coarser) == (0 if name.startswith("guided") else 78)
+    assert (loaded.part, loaded.tensors) == ("backbone", len(names) - len(coarser))
+    assert loaded.dropped == (*coarser, *CLASSIFIERS[kind])
+    assert not any(own.startswith("base.backbone.") for own in loaded.fresh)
+    arrived = {own: ends.tolist() for own, ends in values(model.base.backbone).items()}
+    assert arrived == {public: [n, n] for n, public in enumerate(names) if public not in coarser}
+
+
+def test_imagenet_weights_of_one_resolution_do_not_fit_where_all_four_are_used(saved: Any) -> None:
+    model = create_model("guided_hrnet_w32", 3, width=4, stem=4)
+    state = {name: t for name, t in model.base.backbone.state_dict().items() if not COARSER.match(name)}
+    others = {public: torch.zeros(3) for public in CLASSIFIERS["pose"]}
+    with pytest.raises(WeightsError, match=r"the backbone of HeatmapGuided: 65 missing: stage4\.2\.fuse_layers\.1\."):
+        load_published(model, saved(state | others))
 
 
 class Stub(nn.Module):

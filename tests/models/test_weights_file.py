@@ -45,6 +45,10 @@ ADAM = {"state": {0: {"step": 5, "exp_avg": torch.ones(2)}}, "param_groups": [{"
         state("model."),
         state("model.module."),
         state("module.model.module.module."),
+        # What HigherHRNet's code trains in half precision: a cast in front, then the network; then several GPUs.
+        state("1."),
+        state("module.1."),
+        {"state_dict": state("1."), "optimizer": ADAM},
         {"state_dict": state()},
         {"model": state("module.")},
         {"model_state_dict": state(), "optimizer_state_dict": ADAM, "loss": torch.tensor(0.5)},
@@ -66,8 +70,8 @@ def test_the_weights_are_found_in_whatever_wrapping(saved: Saved, content: Any, 
     assert torch.equal(found["conv1.weight"], torch.ones(2, 3))
 
 
-def test_a_prefix_that_only_some_names_have_belongs_to_them(saved: Saved) -> None:
-    names = {"module.conv1.weight", "fc.weight"}
+@pytest.mark.parametrize("names", [{"module.conv1.weight", "fc.weight"}, {"1.0.weight", "2.0.weight"}])
+def test_a_prefix_that_only_some_names_have_belongs_to_them(saved: Saved, names: set[str]) -> None:
     assert load_state(saved({name: torch.ones(1) for name in names})).keys() == names
 
 

@@ -40,7 +40,7 @@ def test_a_recipe_has_its_own_run_folder_and_says_its_size(name: str) -> None:
     assert parse_recipe(recipe.to_json()) == recipe
     size = re.search(r"_(\d+)x(\d+)$", name)
     assert size is None or recipe.data.crop_size == (int(size[1]), int(size[2]))
-    if recipe.bottomup is not None:
+    if recipe.bottomup is not None and name != "memorise_bottomup":
         side = int(name.rpartition("_")[2])
         assert recipe.data.crop_size == (side, side)
 

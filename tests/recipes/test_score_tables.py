@@ -12,7 +12,7 @@ from engine.config import leaves
 from recipes import list_recipes, load_recipe
 
 FILES = sorted(Path(recipes.__file__).parent.glob("[!_]*.py"))
-UNPUBLISHED = {"demo_synthetic", "lsp_resnet18_128", "memorise"}
+UNPUBLISHED = {"demo_synthetic", "lsp_resnet18_128", "memorise", "memorise_bottomup"}
 ROW = re.compile(r"^ {4}(\w+) {2,}(\d+\.\d+(?: {2}\d+\.\d+)*|not reported)(?:  (\S.*))?$", re.M)
 SOURCE = re.compile(r"(?:published with the \w+|(EnhanceNet|PoseReNet|MRNet|EFAFNet|bottom-up) (\w+))")
 SCALES = "'bottomup.test.scales=[0.5,1,2]'"  # what gives a table's second score
