@@ -3,12 +3,16 @@
     python -m benchmarks.networks                                  # this machine's GPU, else the CPU with small batches
     python -m benchmarks.networks --device cuda --batch 128 --compile
     python -m benchmarks.networks --systems SimpleBaseline-50 HRNet-W32 --crop 384x288
+    python -m benchmarks.networks --systems SimpleBaseline-50 HigherHRNet-W32 "Guided HRNet-W32"
 
 A training step is the loop's (engine/learner.py): normalising, forward, targets and loss, backward, Adam, no loader.
 Precision and memory layout are those that training takes on the device. All systems take turns, and the fastest call of
 each counts: on a shared machine the others measure what else runs there. Ratios are to SimpleBaseline-50, or to the
-first system if that is not measured. Shares are of the training step; decoding is no part of it, but is given in the
-same measure.
+first system if that is not measured, for equally many px. Shares are of the training step; decoding is no part of it,
+but is given in the same measure.
+
+Bottom-up networks see pictures of their paper's size, as many as have the px of the batch of crops, at least one. How
+long it takes to find persons in their maps depends on who is there: benchmarks/grouping.py measures that.
 
 With --compile each network is measured once more as torch.compile makes it. Peak memory, on a GPU, is what is allocated
 during a training step beyond what other networks hold.
@@ -18,74 +22,45 @@ import argparse
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 
+from benchmarks.network_systems import SYSTEMS, System
 from benchmarks.result_file import RESULTS, store
-from engine.config import DataConfig, HeatmapConfig, ModelConfig, Recipe
 from engine.fabric import resolved_precision
 from engine.learner import Learner
+from engine.tasks import make_task
 from engine.topdown import TopDownTask
+from pipelines.bottomup import BottomUpBatch
 from pipelines.topdown import TopDownBatch
 from pose.skeletons import COCO_17
 
-_DARK = HeatmapConfig(encoding="exact", decoding="dark")
-
-SYSTEMS: dict[str, tuple[ModelConfig, HeatmapConfig]] = {
-    "SimpleBaseline-50": (ModelConfig(name="simplebaseline_resnet50"), HeatmapConfig()),
-    "HRNet-W32": (ModelConfig(name="hrnet_w32"), HeatmapConfig()),
-    "Hourglass-2": (ModelConfig(name="hourglass_2"), HeatmapConfig(sigma=1)),
-    "CPN-50": (ModelConfig(name="cpn_resnet50"), HeatmapConfig()),
-    "MRFeaNet1-50": (ModelConfig(name="mrfeanet1_resnet50"), HeatmapConfig()),
-    "EFAFNet-50": (ModelConfig(name="efafnet_resnet50"), HeatmapConfig(sigma=1)),
-    "SimpleBaseline-50 + EnhanceNet": (
-        ModelConfig(name="simplebaseline_resnet50", plugin="enhancenet"),
-        HeatmapConfig(),
-    ),
-    "SimpleBaseline-50 + PoseReNet": (ModelConfig(name="simplebaseline_resnet50", plugin="poserenet"), _DARK),
-}
 _REFERENCE = "SimpleBaseline-50"
 _RELATIVE = ("forward", "training step")
+_SHARES = ("targets, loss, gradient", "decoding")
 
 Times = dict[str, float]
 """Milliseconds of each kind of work."""
-
-
-def random_batch(size: int, crop_size: tuple[int, int], device: torch.device) -> TopDownBatch:
-    """As a loader gives it: crops on the device, everything else on the host."""
-    generator = torch.Generator().manual_seed(0)
-    crops = torch.randint(0, 256, (size, 3, *crop_size), dtype=torch.uint8, generator=generator)
-    places = torch.rand(size, COCO_17.num_keypoints, 2, generator=generator)
-    return TopDownBatch(
-        crops=crops.to(device, memory_format=torch.channels_last),
-        keypoints=places * torch.tensor([crop_size[1], crop_size[0]]),
-        visibility=torch.full((size, COCO_17.num_keypoints), 2, dtype=torch.uint8),
-        image_to_crop=torch.eye(2, 3, dtype=torch.float64).expand(size, 2, 3),
-        instance_ids=torch.arange(size),
-        image_ids=torch.arange(size),
-        box_scores=torch.ones(size, dtype=torch.float64),
-        box_areas=torch.ones(size, dtype=torch.float64),
-        valid=torch.ones(size, dtype=torch.bool),
-    )
 
 
 class Contender:
     """One network with its optimiser, and what is done with it."""
 
     def __init__(
-        self, system: tuple[ModelConfig, HeatmapConfig], batch: TopDownBatch, device: torch.device, compiled: bool
+        self, system: System, batch: TopDownBatch | BottomUpBatch, device: torch.device, compiled: bool
     ) -> None:
-        crop_size = (batch.crops.shape[2], batch.crops.shape[3])
-        recipe = Recipe(name="benchmark", data=DataConfig(crop_size=crop_size), model=system[0], heatmap=system[1])
-        self.task, self.batch, self.device = TopDownTask(recipe, COCO_17), batch, device
+        recipe = system.recipe((batch.crops.shape[2], batch.crops.shape[3]))
+        self.task, self.batch, self.device = make_task(recipe, COCO_17), batch, device
         network = self.task.build_model(pretrained=False)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if compiled:
             network.compile()
-        fabric = Fabric(accelerator=device.type, devices=1, precision=resolved_precision(recipe.train.precision))
+        self.precision = resolved_precision(recipe.train.precision)
+        fabric = Fabric(accelerator=device.type, devices=1, precision=self.precision)
         self.learner = Learner(recipe, self.task, network, fabric, steps_per_epoch=1)
         maps = self.forward()
         self.outputs = network.outputs
@@ -96,7 +71,7 @@ class Contender:
     @torch.no_grad()
     def forward(self) -> tuple[torch.Tensor, ...]:
         self.learner.model.eval()
-        maps: tuple[torch.Tensor, ...] = self.learner.model(self.task.network_input(self.batch.crops))
+        maps: tuple[torch.Tensor, ...] = self.learner.model(self.task.training_input(self.batch))
         return maps
 
     def training_step(self) -> None:
@@ -106,17 +81,16 @@ class Contender:
     def loss(self) -> None:
         torch.autograd.grad(self.task.loss(self.maps, self.outputs, self.batch), self.learned)
 
-    def decode(self) -> None:
-        self.task.codec(self.outputs[-1]).decode(self.decoded)
-
     @property
     def work(self) -> dict[str, Callable[[], object]]:
-        return {
+        work: dict[str, Callable[[], object]] = {
             "forward": self.forward,
             "training step": self.training_step,
             "targets, loss, gradient": self.loss,
-            "decoding": self.decode,
         }
+        if isinstance(self.task, TopDownTask):
+            work["decoding"] = partial(self.task.codec(self.outputs[-1]).decode, self.decoded)
+        return work
 
     def milliseconds(self, work: Callable[[], object]) -> float:
         """Of the fastest call; of several, if they are short."""
@@ -157,13 +131,16 @@ def take_turns(contenders: Mapping[str, Contender], rounds: int) -> dict[str, Ti
     return found
 
 
-def summary(ms: Times, reference: Times, batch_size: int) -> dict[str, Any]:
-    step = ms["training step"]
+def summary(ms: Times, reference: Times, crops: torch.Tensor, reference_crops: torch.Tensor) -> dict[str, Any]:
+    """What is stored of a system that takes `crops` (B, 3, H, W), beside one that takes `reference_crops`."""
+    more = crops.numel() / reference_crops.numel()
     return {
+        "batch": len(crops),
+        "crop": f"{crops.shape[2]}x{crops.shape[3]}",
         "ms": {kind: round(time, 2) for kind, time in ms.items()},
-        "instances_per_s": {kind: round(1000 * batch_size / ms[kind], 1) for kind in _RELATIVE},
-        "relative": {kind: round(ms[kind] / reference[kind], 2) for kind in _RELATIVE},
-        "share_of_step": {kind: round(ms[kind] / step, 4) for kind in ("targets, loss, gradient", "decoding")},
+        "samples_per_s": {kind: round(1000 * len(crops) / ms[kind], 1) for kind in _RELATIVE},
+        "relative": {kind: round(ms[kind] / reference[kind] / more, 2) for kind in _RELATIVE},
+        "share_of_step": {kind: round(ms[kind] / ms["training step"], 4) for kind in _SHARES if kind in ms},
     }
 
 
@@ -172,15 +149,16 @@ def print_table(systems: Mapping[str, dict[str, Any]]) -> None:
     print(f"{'':<42}{'forward':>10}{'':>10}{'step':>10}{'':>10}{'loss':>10}{'decoding':>10}{'peak':>8}")
     for name, row in systems.items():
         times = "".join(f"{row['ms'][kind]:>10.1f}{row['relative'][kind]:>10.2f}" for kind in _RELATIVE)
-        shares = "".join(f"{share:>10.2%}" for share in row["share_of_step"].values())
+        found = row["share_of_step"]
+        shares = "".join(f"{found[kind]:>10.2%}" if kind in found else f"{'':>10}" for kind in _SHARES)
         print(f"{name:<42}{times}{shares}{row['peak_gb'] or '':>8}")
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--batch", type=int, help="instances; 64 on a GPU, 8 on a CPU")
-    parser.add_argument("--crop", default="256x192", help="height x width, px")
+    parser.add_argument("--batch", type=int, help="persons; 64 on a GPU, 8 on a CPU")
+    parser.add_argument("--crop", default="256x192", help="of one person, height x width, px")
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS), metavar="NAME")
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--rounds", type=int, default=5)
@@ -192,15 +170,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args = parse(arguments)
     device, batch_size = torch.device(args.device), args.batch or (64 if args.device == "cuda" else 8)
     height, width = (int(side) for side in args.crop.split("x"))
-    batch = random_batch(batch_size, (height, width), device)
     contenders = {
-        name + ", compiled" * compiled: Contender(SYSTEMS[name], batch, device, compiled)
-        for name in args.systems
+        name + ", compiled" * compiled: Contender(
+            system, system.batch(batch_size, (height, width), device), device, compiled
+        )
+        for name, system in ((name, SYSTEMS[name]) for name in args.systems)
         for compiled in ([False, True] if args.compile else [False])
     }
     found = take_turns(contenders, args.rounds)
-    reference = found.get(_REFERENCE, next(iter(found.values())))
-    systems = {name: summary(ms, reference, batch_size) for name, ms in found.items()}
+    reference = _REFERENCE if _REFERENCE in found else next(iter(found))
+    crops = contenders[reference].batch.crops
+    systems = {name: summary(ms, found[reference], contenders[name].batch.crops, crops) for name, ms in found.items()}
     for name, contender in contenders.items():
         systems[name]["peak_gb"] = contender.peak_gb()
     print_table(systems)
@@ -208,7 +188,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "device": args.device,
         "batch": batch_size,
         "crop": args.crop,
-        "precision": resolved_precision(next(iter(contenders.values())).task.recipe.train.precision),
+        "precision": next(iter(contenders.values())).precision,
         "threads": torch.get_num_threads(),
     }
     words = " ".join(f"--{name} {value}" for name, value in setting.items() if name in ("device", "batch", "crop"))

@@ -190,7 +190,9 @@ class BottomUpTask:
                 f"bottomup.test: with multiple={test.multiple} at scales={test.scales} there are inputs that the "
                 f"network cannot take, as if they were crops ({error})"
             ) from error
-        if not maps.heatmaps.isfinite().all():
+        tags = [] if maps.tags is None else [maps.tags]
+        regressed = [part for one in maps.poses for part in (one.center, one.poses)]
+        if not all(part.isfinite().all() for part in (maps.heatmaps, *tags, *regressed)):
             raise DivergedError(
                 f"the network's answer for picture {batch.picture.image_id} is no number: its weights are damaged, or "
                 "its training diverged (lower optim.lr, or train.precision=32-true)"

@@ -63,11 +63,12 @@ def score_split(task: Task, dataset: ShardedDataset, answers: Answers) -> Score:
         scores=scores,
     )
     refused = dataset.manifest.rejected
+    lost = "pictures" if task.unit == "pictures" else f"{task.unit} lie in pictures that"
     notes = [
         f"{count} {what}: not the official score"
         for count, what in (
             (refused, "pictures or annotations of the split were refused at conversion"),
-            (answers.left_out, f"{task.unit} lie in pictures that could not be read or decoded"),
+            (answers.left_out, f"{lost} could not be read or decoded"),
         )
         if count
     ]

@@ -13,7 +13,7 @@ from engine.data import open_training_splits, training_skeleton
 from engine.evaluation_pictures import EvaluationPicture, EvaluationPictures
 from engine.fabric import make_fabric
 from engine.progress import SampleProgress
-from engine.trained import Weights, ready_network
+from engine.trained import OwnWeights, Weights, ready_network
 from evaluation.oks import oks_with_annotated
 from models import HeatmapNetwork
 from models.score_net import PoseScorer
@@ -50,9 +50,10 @@ def scorer_of(recipe: Recipe, skeleton: Skeleton, weights: Weights | None) -> Po
     given = recipe.bottomup.grouping.score_net
     path = scorer_path(weights.path) if given is None else Path(given)
     if not path.is_file():
+        option = "--checkpoint" if isinstance(weights, OwnWeights) else "--weights"
         raise ConfigError(
             f"bottomup.grouping.scoring={recipe.bottomup.grouping.scoring} needs {path}, which does not exist; make it "
-            f"with `posestream score-net RECIPE --checkpoint {weights.path}`, or name another with "
+            f"with `posestream score-net RECIPE {option} {weights.path}`, or name another with "
             "bottomup.grouping.score_net"
         )
     return load_scorer(path, skeleton)

@@ -8,17 +8,25 @@ import pytest
 import torch
 
 from benchmarks import codec, networks
-from engine.config import HeatmapConfig, ModelConfig
+from benchmarks.network_systems import SYSTEMS, System
+from engine.config import ModelConfig
+from models import create_model
 
 _SMALL = {"width": 4, "deconv_channels": [4, 4, 4]}
+_HRNET = {"width": 4, "stem": 4, "modules": [1, 1, 1], "blocks": 1}
 
 
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     model = ModelConfig(name="simplebaseline_resnet18", options=_SMALL)
+    guided, higher = (ModelConfig(name=name, options=_HRNET) for name in ("guided_hrnet_w32", "higherhrnet_w32"))
     systems = {
-        "SimpleBaseline-50": (model, HeatmapConfig()),
-        "+ PoseReNet": (model.model_copy(update={"plugin": "poserenet"}), networks._DARK),
+        "SimpleBaseline-50": System(model),
+        "+ PoseReNet": System(
+            model.model_copy(update={"plugin": "poserenet"}), SYSTEMS["SimpleBaseline-50 + PoseReNet"].heatmap
+        ),
+        "HigherHRNet": System(higher, side=32),
+        "Guided": System(guided, side=96),
     }
     monkeypatch.setattr(networks, "SYSTEMS", systems)
 
@@ -32,7 +40,7 @@ def run(tmp_path: Path, *arguments: str) -> dict[str, Any]:
 
 @pytest.mark.usefixtures("tiny")
 def test_every_system_is_measured_relative_to_simplebaseline(tmp_path: Path) -> None:
-    found = run(tmp_path)
+    found = run(tmp_path, "--systems", "SimpleBaseline-50", "+ PoseReNet")
     assert {"command", "machine", "versions", "device", "precision", "threads"} <= set(found)
     assert (found["batch"], found["crop"]) == (2, "64x32")
     assert set(found["systems"]) == {"SimpleBaseline-50", "+ PoseReNet"}
@@ -43,6 +51,30 @@ def test_every_system_is_measured_relative_to_simplebaseline(tmp_path: Path) -> 
         assert set(row["share_of_step"]) == {"targets, loss, gradient", "decoding"}
         assert all(share > 0 for share in row["share_of_step"].values())
         assert row["peak_gb"] is None
+
+
+@pytest.mark.usefixtures("tiny")
+def test_bottom_up_networks_are_measured_on_pictures_with_as_many_px(tmp_path: Path) -> None:
+    found = run(tmp_path, "--systems", "SimpleBaseline-50", "HigherHRNet", "Guided")["systems"]
+    batches = {name: (row["batch"], row["crop"]) for name, row in found.items()}
+    # Two crops of 64x32 px; of the larger picture half a one would do.
+    assert batches == {"SimpleBaseline-50": (2, "64x32"), "HigherHRNet": (4, "32x32"), "Guided": (1, "96x96")}
+    for name, more in (("HigherHRNet", 1), ("Guided", 2.25)):
+        row, reference = found[name], found["SimpleBaseline-50"]
+        ratio = row["ms"]["training step"] / reference["ms"]["training step"] / more
+        assert row["relative"]["training step"] == pytest.approx(ratio, abs=0.02)
+        # How long it takes to find persons depends on the maps: another benchmark measures that.
+        assert set(row["share_of_step"]) == {"targets, loss, gradient"}
+        assert row["share_of_step"]["targets, loss, gradient"] > 0
+
+
+def test_every_system_is_one_that_there_is() -> None:
+    for name, system in SYSTEMS.items():
+        with torch.device("meta"):
+            model = create_model(system.model.name, 17, plugin=system.model.plugin)
+        together = {output.kind for output in model.outputs} != {"heatmaps"}
+        assert together == (system.side is not None), name
+        assert system.side in (None, 512, 640)
 
 
 @pytest.mark.usefixtures("tiny")

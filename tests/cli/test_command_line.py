@@ -19,7 +19,7 @@ from models.paper_costs import PAPER_COSTS
 from sharding.synthetic import SyntheticFiles
 
 ROOT = Path(posestream.__file__).resolve().parent
-COMMANDS = sorted(info.callback.__name__ for info in posestream.app.registered_commands if info.callback)
+COMMANDS = sorted(info.name or info.callback.__name__ for info in posestream.app.registered_commands if info.callback)
 TINY = (
     "data.crop_size=64,32", "model.options.width=8", "model.options.deconv_channels=[8,8,8]", "train.epochs=1",
     "train.batch_size=16", "data.threads=1",
@@ -100,7 +100,8 @@ def test_every_command_is_listed_and_no_argument_shows_help() -> None:
 
 
 def test_recipes_are_listed_by_a_part_of_their_names() -> None:
-    assert invoke("recipes", "HRNet_w32_coco").stdout.split() == ["hrnet_w32_coco_256x192", "hrnet_w32_coco_384x288"]
+    found = invoke("recipes", "HRNet_w32_coco_512").stdout.split()
+    assert found == ["guided_hrnet_w32_coco_512", "higherhrnet_w32_coco_512"]
     result = CliRunner().invoke(posestream.app, ["recipes", "zzz"])
     assert result.exit_code == 2
     assert "no recipe has 'zzz' in its name" in result.output
@@ -109,7 +110,14 @@ def test_recipes_are_listed_by_a_part_of_their_names() -> None:
 @pytest.fixture
 def few_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Counting all of them takes a while."""
-    names = ["simplebaseline_resnet18", "simplebaseline_resnet50", "hrnet_w32", "dlcm"]
+    names = [
+        "simplebaseline_resnet18",
+        "simplebaseline_resnet50",
+        "hrnet_w32",
+        "dlcm",
+        "guided_hrnet_w32",
+        "ae_hourglass_4",
+    ]
     monkeypatch.setattr("models.cost_table.list_models", lambda: names)
 
 
@@ -120,6 +128,9 @@ def test_models_as_json_are_the_published_numbers() -> None:
     row = rows["simplebaseline_resnet50"]
     assert (row["params"], row["macs"], row["macs_dense"]) == (33_999_697, 5_426_380_800, 9_654_239_232)
     assert (row["crop_size"], row["num_keypoints"]) == ([256, 192], 17)
+    # 64.369e9 and 222.210e9 at 512x512, over 16/3: all of it is convolutions.
+    macs = {"guided_hrnet_w32": 12_069_273_600, "ae_hourglass_4": 41_664_380_928}
+    assert {name: rows[name]["macs"] for name in macs} == macs
 
 
 @pytest.mark.usefixtures("few_networks")
@@ -127,6 +138,13 @@ def test_models_as_a_table_follow_crop_and_keypoints() -> None:
     result = invoke("models", "--keypoints", 16, "--crop", "384x288")
     assert "33,999,440" in result.output
     assert "16 keypoints, 384x288 px" in result.output
+
+
+@pytest.mark.usefixtures("few_networks")
+def test_bottom_up_networks_are_counted_for_pictures() -> None:
+    rows = {row["name"]: row for row in json.loads(invoke("models", "--crop", "512x512", "--json").stdout)}
+    assert (rows["guided_hrnet_w32"]["params"], rows["guided_hrnet_w32"]["macs"]) == (30_678_516, 64_369_459_200)
+    assert (rows["ae_hourglass_4"]["params"], rows["ae_hourglass_4"]["macs"]) == (138_893_840, 222_210_031_616)
 
 
 @pytest.mark.usefixtures("few_networks")
@@ -138,6 +156,8 @@ def test_models_that_cannot_take_the_crop_are_said_not_counted() -> None:
     rows = {row["name"]: row for row in json.loads(invoke(*arguments, "--json").stdout)}
     assert "multiples of 32" in rows["hrnet_w32"]["problem"]
     assert "multiples of 32" in rows["simplebaseline_resnet18"]["problem"]
+    assert "multiples of 32" in rows["guided_hrnet_w32"]["problem"]
+    assert "multiples of 64" in rows["ae_hourglass_4"]["problem"]
     rows = {row["name"]: row for row in json.loads(invoke("models", "--keypoints", 5, "--json").stdout)}
     assert "problem" not in rows["simplebaseline_resnet18"]
 

@@ -191,7 +191,8 @@ def test_persons_are_found_in_a_picture(network: str, plugin: str | None) -> Non
     picture = WholePicture(image_row=0, image_id=7, inputs=(batch().crops[0],), image_to_input=image_to_input)
     with torch.no_grad():
         predictions = task.predict(randomised(model).float(), model.outputs, EvaluationPicture(picture, None))
-    assert 0 < len(predictions.image_ids) <= 30
+    # By tags each of the 30 candidates of a keypoint may become a person.
+    assert 0 < len(predictions.image_ids) <= (30 if "guided" in network else 30 * 16)
     assert (predictions.image_ids == 7).all()
     assert predictions.keypoints.shape[1:] == (16, 2)
     assert np.isfinite(predictions.keypoints).all()
@@ -214,12 +215,10 @@ def test_weights_are_saved_and_loaded(network: str, plugin: str | None) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
-@every_plugin
 @every_network
-def test_every_system_compiles_without_a_graph_break(network: str, plugin: str | None, training: bool) -> None:
-    model = randomised(create_model(**model_of(network, plugin))).train(training)
+def test_with_a_plugin_it_compiles_without_a_graph_break(network: str) -> None:
+    """With gradients; alone each network compiles where it is tested itself."""
+    model = randomised(create_model(**model_of(network))).train()
     torch.compiler.reset()
-    with torch.set_grad_enabled(training):
-        maps = torch.compile(model, fullgraph=True, backend="aot_eager")(images())
-        torch.testing.assert_close(maps, model(images()))
+    maps = torch.compile(model, fullgraph=True, backend="aot_eager")(images())
+    torch.testing.assert_close(maps, model(images()))
