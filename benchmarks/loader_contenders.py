@@ -82,7 +82,7 @@ class Finisher:
         self._codec = self._task.codec(OutputMap("heatmaps", STRIDE))
 
     def floats(self, batch: TopDownBatch) -> torch.Tensor:
-        return self._task.network_input(batch.crops)
+        return self._task.training_input(batch)
 
     def heatmaps(self, batch: TopDownBatch) -> object:
         return self._codec.encode(batch.keypoints, (batch.visibility > 0).float())

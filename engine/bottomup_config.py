@@ -78,7 +78,7 @@ class GroupingConfig(Frozen):
     missing keypoints are looked for again; with `adjust`, all move by a quarter of a px towards the larger neighbour.
     """
 
-    max_persons: PositiveInt = 30
+    max_persons: int = Field(default=30, ge=1, le=1000)
     threshold: NonNegativeFloat = 0.01
     pool: Literal[3, 5, 7] = 5
     center_threshold: NonNegativeFloat = 0.01

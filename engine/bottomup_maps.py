@@ -134,7 +134,7 @@ def _averaged(maps: Maps, outputs: Sequence[OutputMap], config: PictureConfig) -
 def _mirrored_maps(model: torch.nn.Module, outputs: Sequence[OutputMap], pixels: Tensor, mirror: Mirror) -> Maps:
     """What the network makes of the mirror image, brought back onto the picture."""
     mirrored = pixels.flip(3)
-    moves = [round(output.stride) - 1 if mirror.shift == "public" else 0 for output in outputs]
+    moves = [max(0, round(output.stride) - 1) if mirror.shift == "public" else 0 for output in outputs]
     seen = {move: _as_poses(model(_moved_left(mirrored, move)), outputs) for move in set(moves)}
     return tuple(
         _back(seen[move][number], output, mirror, move)

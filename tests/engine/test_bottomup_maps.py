@@ -173,3 +173,12 @@ def test_half_pixel_maps_keep_their_outer_edges() -> None:
 def test_poses_are_offsets_and_places() -> None:
     poses = poses_from_offsets(torch.zeros(1, 4, 2, 3))
     assert poses[0, :, 1, 2].tolist() == [2, 1, 2, 1]
+
+
+def test_maps_finer_than_the_input_are_mirrored_too() -> None:
+    outputs = (OutputMap("heatmaps", 0.5),)
+    config, mirror = PictureConfig(to_input=False), Mirror(SWAP, "public")
+    seeing = Seeing(outputs)
+    maps = picture_maps(seeing, outputs, [painted(1.0)], config, mirror)
+    alone = seeing(painted(1.0))[0][0]
+    torch.testing.assert_close(middle(maps.heatmaps[0], (80, 60)), middle(alone[0], (80, 60)), rtol=0, atol=0.6)
