@@ -256,6 +256,8 @@ def score_net(
     learnt = learn_scoring(chosen, given, _console())
     first, last = learnt.losses[0], learnt.losses[-1]
     _say(f"{learnt.poses} poses; squared error of their OKS {first:.4f} in the first epoch, {last:.4f} in the last")
+    if learnt.left_out:
+        _say(f"note: {learnt.left_out} pictures could not be read or decoded")
     _say(f"use it: posestream evaluate {recipe} ... bottomup.grouping.scoring=learned")
     _say(str(learnt.path))
 

@@ -18,6 +18,7 @@ from engine.evaluation_pictures import EvaluationPicture, EvaluationPictureLoade
 from engine.network_input import network_input
 from evaluation.predictions import Predictions
 from models import HeatmapNetwork, OutputMap
+from models.cost import Cost, model_cost
 from models.crop_size import CropSizeError
 from models.score_net import PoseScorer
 from pipelines.bottomup import BottomUpBatch, BottomUpLoader, BottomUpSettings
@@ -46,7 +47,30 @@ class BottomUpTask:
         """See `engine.build`. Raises ConfigError if the recipe's way to find persons is not for this network."""
         network = build_model(self.recipe, self.skeleton.num_keypoints, pretrained)
         require_groupable(network.outputs, self.config.test, self.config.grouping)
+        self._require_fitting_inputs()
         return network
+
+    def _require_fitting_inputs(self) -> None:
+        """Raise CropSizeError for crops, and ConfigError for whole pictures, whose sides the network cannot take: now,
+        not when the first epoch is over. Nothing is computed."""
+        test = self.config.test
+        self._cost(self.recipe.data.crop_size)
+        side = test.short_side or self.recipe.data.crop_size[0]
+        for scale in test.scales:
+            size = (round(side * scale), round(test.multiple * scale))
+            try:
+                self._cost(size)
+            except CropSizeError as error:
+                raise ConfigError(
+                    f"bottomup.test: at scale {scale:g} inputs are {size[0]} px high or wide, and multiples of "
+                    f"{size[1]} px; {self.recipe.model.name} cannot take that ({str(error).partition(': ')[2]}); "
+                    "change short_side, multiple or scales"
+                ) from error
+
+    def _cost(self, size: tuple[int, int]) -> Cost:
+        model, num_keypoints = self.recipe.model, self.skeleton.num_keypoints
+        plugin = {"plugin": model.plugin, "plugin_options": model.plugin_options}
+        return model_cost(model.name, num_keypoints, size, **plugin, **model.options)
 
     def training_samples(self, datasets: Sequence[ShardedDataset]) -> BottomUpSamples:
         """The pictures that `bottomup.pictures` chooses."""
@@ -164,9 +188,10 @@ class BottomUpTask:
         found = self.persons_in(model, outputs, batch)
         scores = found.scores
         if self.scorer is not None and self.config.grouping.quality == "final":
-            times_heat = self.config.grouping.scoring == "learned"
             points, heat = (torch.from_numpy(values) for values in (found.keypoints, found.keypoint_scores))
-            scores = self.scorer.score(points, heat, times_heat).cpu().numpy().astype(np.float64)
+            learned = self.scorer.score(points, heat).cpu().numpy().astype(np.float64)
+            # Published numbers rest on the product; the paper speaks of the network's output alone.
+            scores = learned * scores if self.config.grouping.scoring == "learned" else learned
         nobody = np.full(len(scores), -1)
         return Predictions(
             image_ids=np.full(len(scores), batch.picture.image_id),
@@ -182,14 +207,7 @@ class BottomUpTask:
         evaluate = self.recipe.evaluate
         mirror = Mirror(self.skeleton.flip_indices, evaluate.flip_shift) if evaluate.flip_test else None
         inputs = [network_input(self.recipe.data, pixels[None]) for pixels in batch.picture.inputs]
-        try:
-            maps = picture_maps(model, outputs, inputs, self.config.test, mirror)
-        except CropSizeError as error:
-            test = self.config.test
-            raise ConfigError(
-                f"bottomup.test: with multiple={test.multiple} at scales={test.scales} there are inputs that the "
-                f"network cannot take, as if they were crops ({error})"
-            ) from error
+        maps = picture_maps(model, outputs, inputs, self.config.test, mirror)
         tags = [] if maps.tags is None else [maps.tags]
         regressed = [part for one in maps.poses for part in (one.center, one.poses)]
         if not all(part.isfinite().all() for part in (maps.heatmaps, *tags, *regressed)):

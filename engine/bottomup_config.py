@@ -65,7 +65,8 @@ class PictureConfig(Frozen):
 class GroupingConfig(Frozen):
     """How maps become persons (specs 3.5, 3.6; Newell et al., NeurIPS 2017).
 
-    At most `max_persons` candidates of each keypoint are peaks of at least `threshold` among `pool` x `pool` px.
+    At most `max_persons` candidates of each keypoint are peaks of at least `threshold` among `pool` x `pool` px; by
+    centres as many persons are found at most, by tags those who come later have one keypoint each.
 
     Networks with centres: regressed poses whose centre exceeds `center_threshold` absorb candidates within `absorb_px`
     input px. `gaussian_refinement` fits a Gaussian at each keypoint. `quality` is what is scored: the "final" poses,

@@ -26,7 +26,7 @@ _FREE_TO_CHANGE = (
 
 # Settings that the weights were trained for: another crop or codec gives a plausible, wrong score and no error.
 _TRAINED_DATA = ("crop_size", "box_padding", "convention", "channel_order", "normalisation")
-_TRAINED_WITH = ("model.", "heatmap.", *(f"data.{name}" for name in _TRAINED_DATA))
+_TRAINED_WITH = ("model.", "heatmap.", "bottomup.test.", *(f"data.{name}" for name in _TRAINED_DATA))
 
 
 class CheckpointError(UserError, ValueError):
@@ -117,4 +117,7 @@ def with_trained_settings(recipe: Recipe, checkpoint: Checkpoint) -> tuple[Recip
     ]
     trained = checkpoint.recipe
     data = recipe.data.model_copy(update={name: getattr(trained.data, name) for name in _TRAINED_DATA})
-    return recipe.model_copy(update={"model": trained.model, "heatmap": trained.heatmap, "data": data}), changed
+    update = {"model": trained.model, "heatmap": trained.heatmap, "data": data}
+    if recipe.bottomup is not None and trained.bottomup is not None:
+        update["bottomup"] = recipe.bottomup.model_copy(update={"test": trained.bottomup.test})
+    return recipe.model_copy(update=update), changed

@@ -155,6 +155,13 @@ class EvaluateConfig(Frozen):
     precision: Precision = "32-true"
 
 
+_OF_SINGLE_PERSONS = {
+    "data": ("box_padding", "convention"),
+    "heatmap": ("decoding",),
+    "evaluate": ("batch_size", "soft_nms_sigma", "nms_threshold"),
+}
+
+
 class Recipe(Frozen):
     """One experiment. `run_dir` is where checkpoints and logs go; runs/NAME if it is not given.
 
@@ -174,9 +181,21 @@ class Recipe(Frozen):
     evaluate: EvaluateConfig = EvaluateConfig()
 
     @model_validator(mode="after")
-    def _one_augmentation(self) -> Self:
-        if self.bottomup is not None and self.augmentation != Augmentation():
+    def _of_one_kind(self) -> Self:
+        """What only single persons have would do nothing to whole pictures."""
+        if self.bottomup is None:
+            return self
+        if self.augmentation != Augmentation():
             raise ValueError("augmentation is of single persons; that of whole pictures is bottomup.augmentation")
+        for group, names in _OF_SINGLE_PERSONS.items():
+            config = getattr(self, group)
+            for name in names:
+                default = type(config).model_fields[name].default
+                if getattr(config, name) != default:
+                    raise ValueError(
+                        f"{group}.{name} is of single persons and does nothing in a bottom-up recipe; leave it at "
+                        f"{default!r}"
+                    )
         return self
 
     def to_json(self) -> str:
@@ -265,7 +284,7 @@ def parse_recipe(tree: dict[str, Any] | str) -> Recipe:
 
 
 def _problem(row: Any) -> str:
-    what = f"{'.'.join(map(str, row['loc']))}: {row['msg']}"
+    what = ": ".join(filter(None, [".".join(map(str, row["loc"])), row["msg"].removeprefix("Value error, ")]))
     return what if isinstance(row["input"], dict) else f"{what}, got {row['input']!r}"
 
 
@@ -288,6 +307,10 @@ def _set_leaf(tree: dict[str, Any], path: str, value: Any) -> None:
     *branches, leaf = path.split(".")
     node = tree
     for depth, name in enumerate(branches):
+        if name == "bottomup" and node.get(name, 0) is None:
+            raise ConfigError(
+                f"{path}: this recipe is of single persons; bottom-up ones are listed by `posestream recipes`"
+            )
         if not isinstance(node.get(name), dict):
             raise _unknown(".".join(branches[:depth]), name, node, path)
         node = node[name]

@@ -15,9 +15,9 @@ from engine.config import ConfigError, Recipe
 from engine.data import open_split
 from engine.fabric import make_fabric, resolved_precision
 from engine.inference import predict_split, score_split
-from engine.pictures import prediction_pictures
+from engine.pictures import SHOWN_PEAK, SHOWN_PRODUCT, prediction_pictures
 from engine.progress import SampleProgress
-from engine.scorer import scorer_of
+from engine.scorer import ranks_by_network, scorer_file, scorer_of
 from engine.tasks import make_task
 from engine.trained import Weights, network_name, ready_network
 from evaluation.mpii import write_pred_mat
@@ -52,10 +52,12 @@ def evaluate_weights(recipe: Recipe, weights: Weights | None, console: Console) 
         raise ConfigError("data.val is not set; give the split to evaluate on, e.g. data.val=/data/coco/val2017")
     dataset = open_split(recipe.data.val, recipe.storage)
     require_evaluator(dataset.manifest.dataset)
-    task = make_task(recipe, dataset.skeleton, scorer_of(recipe, dataset.skeleton, weights))
-    samples = task.evaluation_samples(dataset)
+    task = make_task(recipe, dataset.skeleton)
+    samples, ranked_by = task.evaluation_samples(dataset), scorer_file(recipe, weights)
     fabric = make_fabric(recipe.evaluate.precision)
     model, network = ready_network(task, weights, fabric)
+    if ranked_by is not None:
+        task = make_task(recipe, dataset.skeleton, scorer_of(ranked_by, recipe, dataset.skeleton, network))
     name = "untrained" if weights is None else str(weights.path)
     with SampleProgress(console, f"evaluating {Path(name).name}", len(samples), unit=task.unit) as bar:
         answers = predict_split(task, model, network, samples, fabric.device, bar.advance)
@@ -80,9 +82,10 @@ def write_evaluation(evaluated: Evaluated, out: Path, compared: dict[str, Score]
     (out / "results.json").write_text(json.dumps(score.results) + "\n")
     if dataset.manifest.dataset == "mpii":
         write_pred_mat(out / "pred.mat", ground_truth(dataset), evaluated.predictions)
+    shown_score = SHOWN_PEAK if evaluated.recipe.bottomup is None else SHOWN_PRODUCT
     pictures = (
         (name, encode_picture(annotated, ".jpg"), encode_picture(predicted, ".jpg"))
-        for name, annotated, predicted in prediction_pictures(dataset, evaluated.predictions)
+        for name, annotated, predicted in prediction_pictures(dataset, evaluated.predictions, shown_score)
     )
     title = f"{evaluated.recipe.name} on {dataset.manifest.dataset} {dataset.manifest.split}"
     scores = {Path(evaluated.weights).name: score} | (compared or {})
@@ -122,7 +125,8 @@ def _bottomup_facts(recipe: Recipe, config: BottomUpConfig) -> dict[str, str]:
         "boxes": "none",
         "input": f"{config.test.fit} side {side} px at scales {scales}",
         "poses": config.grouping.quality,
-        "scoring": config.grouping.scoring,
+        "scoring": config.grouping.scoring if ranks_by_network(recipe) else "naive",
+        "score network": config.grouping.score_net or "beside the weights" if ranks_by_network(recipe) else "none",
     }
 
 

@@ -63,7 +63,7 @@ def score_split(task: Task, dataset: ShardedDataset, answers: Answers) -> Score:
         scores=scores,
     )
     refused = dataset.manifest.rejected
-    lost = "pictures" if task.unit == "pictures" else f"{task.unit} lie in pictures that"
+    lost = "pictures" if task.unit == "pictures" else "boxes lie in pictures that"
     notes = [
         f"{count} {what}: not the official score"
         for count, what in (

@@ -19,7 +19,8 @@ from sharding.dataset import ShardedDataset
 
 LoadedBatch = TopDownBatch | BottomUpBatch
 
-_SHOWN_SCORE = 0.2  # heatmap peak from which a predicted keypoint is drawn; the rescoring's own threshold
+SHOWN_PEAK = 0.2  # heatmap peak from which a predicted keypoint is drawn; the rescoring's own threshold
+SHOWN_PRODUCT = 0.05  # the same where keypoints score their peak times their person's centre
 
 
 def crop_sheet(recipe: Recipe, dataset: ShardedDataset, count: int = 24, columns: int = 6) -> Picture:
@@ -88,7 +89,7 @@ def _drawn(batch: LoadedBatch, row: int, skeleton: Skeleton) -> Picture:
 
 
 def prediction_pictures(
-    dataset: ShardedDataset, predictions: Predictions, count: int = 12
+    dataset: ShardedDataset, predictions: Predictions, shown_score: float = SHOWN_PEAK, count: int = 12
 ) -> Iterator[tuple[str, Picture, Picture]]:
     """File name, picture with the annotated persons, the same with the predicted ones; spread over the split."""
     image_rows = dataset.image_rows(predictions.image_ids)
@@ -102,7 +103,7 @@ def prediction_pictures(
         truth = keypoints.take(np.flatnonzero(dataset.instance_images == row))
         answer = predictions.select(image_rows == row)
         annotated = _draw_all(picture, truth[:, :, :2], truth[:, :, 2] > 0, dataset.skeleton)
-        predicted = _draw_all(picture, answer.keypoints, answer.keypoint_scores > _SHOWN_SCORE, dataset.skeleton)
+        predicted = _draw_all(picture, answer.keypoints, answer.keypoint_scores > shown_score, dataset.skeleton)
         yield names[row], annotated, predicted
 
 

@@ -13,7 +13,7 @@ from engine.data import open_training_splits, training_skeleton
 from engine.evaluation_pictures import EvaluationPicture, EvaluationPictures
 from engine.fabric import make_fabric
 from engine.progress import SampleProgress
-from engine.trained import OwnWeights, Weights, ready_network
+from engine.trained import OwnWeights, Weights, ready_network, weights_digest
 from evaluation.oks import oks_with_annotated
 from models import HeatmapNetwork
 from models.score_net import PoseScorer
@@ -27,10 +27,12 @@ from sharding.dataset import ShardedDataset
 
 @dataclass(frozen=True)
 class LearntScoring:
-    """Where the scoring network is, how many poses it learnt from, and its mean squared error in each epoch."""
+    """Where the scoring network is, how many poses it learnt from, how many pictures could not be looked at, and its
+    mean squared error in each epoch."""
 
     path: Path
     poses: int
+    left_out: int
     losses: tuple[float, ...]
 
 
@@ -39,14 +41,21 @@ def scorer_path(weights: Path) -> Path:
     return weights.with_suffix(".score-net.pt")
 
 
-def scorer_of(recipe: Recipe, skeleton: Skeleton, weights: Weights | None) -> PoseScorer | None:
-    """The scoring network that the recipe asks for, None if it asks for none.
+def ranks_by_network(recipe: Recipe) -> bool:
+    """Whether a scoring network ranks the recipe's poses: only final ones (specs 3.7)."""
+    grouping = None if recipe.bottomup is None else recipe.bottomup.grouping
+    return grouping is not None and grouping.scoring != "naive" and grouping.quality == "final"
+
+
+def scorer_file(recipe: Recipe, weights: Weights | None) -> Path | None:
+    """The file of the scoring network that the recipe asks for, None if it asks for none.
 
     Raises:
-        ConfigError: there is none. WeightsError: its file cannot be used.
+        ConfigError: there is no such file.
     """
-    if recipe.bottomup is None or recipe.bottomup.grouping.scoring == "naive" or weights is None:
+    if not ranks_by_network(recipe) or weights is None:
         return None
+    assert recipe.bottomup is not None
     given = recipe.bottomup.grouping.score_net
     path = scorer_path(weights.path) if given is None else Path(given)
     if not path.is_file():
@@ -56,7 +65,18 @@ def scorer_of(recipe: Recipe, skeleton: Skeleton, weights: Weights | None) -> Po
             f"with `posestream score-net RECIPE {option} {weights.path}`, or name another with "
             "bottomup.grouping.score_net"
         )
-    return load_scorer(path, skeleton)
+    return path
+
+
+def scorer_of(path: Path, recipe: Recipe, skeleton: Skeleton, network: HeatmapNetwork) -> PoseScorer:
+    """The scoring network of `scorer_file`. One that the recipe names may be of any weights, the one beside the weights
+    has to have learnt from the network with them.
+
+    Raises:
+        WeightsError: the file cannot be used, or is of other weights.
+    """
+    named = recipe.bottomup is not None and recipe.bottomup.grouping.score_net is not None
+    return load_scorer(path, skeleton, None if named else weights_digest(network))
 
 
 def learn_scoring(recipe: Recipe, weights: Weights, console: Console) -> LearntScoring:
@@ -75,17 +95,18 @@ def learn_scoring(recipe: Recipe, weights: Weights, console: Console) -> LearntS
     others = [dataset.folder.uri for dataset in datasets if dataset.skeleton != skeleton]
     if others:
         raise ConfigError(f"data.train: {others[0]} has other keypoints than {skeleton.name}; scoring needs the same")
-    task = BottomUpTask(recipe, recipe.bottomup, skeleton)
+    grouping = recipe.bottomup.grouping.model_copy(update={"quality": "final"})  # no others are ranked
+    task = BottomUpTask(recipe, recipe.bottomup.model_copy(update={"grouping": grouping}), skeleton)
     fabric = make_fabric(recipe.evaluate.precision)
     model, network = ready_network(task, weights, fabric)
     parts = [_examples(task, model, network, dataset, fabric.device, console) for dataset in datasets]
-    features, targets = (torch.cat(column) for column in zip(*parts, strict=True))
+    features, targets = (torch.cat(column) for column in zip(*(part[:2] for part in parts), strict=True))
     if not len(features):
         raise ConfigError(f"{weights.path} finds nobody in {len(datasets)} training splits: train it longer first")
     config, path = recipe.bottomup.score_net, scorer_path(weights.path)
     net, losses = train_score_net(features, targets, config.epochs, config.batch_size, config.lr, config.seed)
-    save_scorer(PoseScorer(net, skeleton, sticks_of(skeleton)), path)
-    return LearntScoring(path, len(features), tuple(losses))
+    save_scorer(PoseScorer(net, skeleton, sticks_of(skeleton)), path, weights_digest(network))
+    return LearntScoring(path, len(features), sum(part[2] for part in parts), tuple(losses))
 
 
 @torch.no_grad()
@@ -96,14 +117,18 @@ def _examples(
     dataset: ShardedDataset,
     device: torch.device,
     console: Console,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Features (N, D) of the poses that the network finds in a split, and what to learn of them (N,)."""
+) -> tuple[torch.Tensor, torch.Tensor, int]:
+    """Features (N, D) of the poses that the network finds in a split, what to learn of them (N,), and how many pictures
+    were left out."""
     model.eval()
     samples = EvaluationPictures(dataset, SplitPersons(dataset, dataset.skeleton).labelled_images)
+    if not len(samples):
+        raise ConfigError(f"data.train: {dataset.folder.uri} has nobody with labelled keypoints")
     loader = task.evaluation_loader(samples, device, with_persons=True)
     sticks = sticks_of(task.skeleton)
     features = [torch.zeros(0, sticks.num_features(task.skeleton.num_keypoints))]
     targets = [torch.zeros(0)]
+    looked_at = 0
     try:
         with SampleProgress(console, f"poses in {dataset.manifest.split}", len(samples), unit="pictures") as bar:
             for batch in loader:
@@ -113,9 +138,10 @@ def _examples(
                 features.append(pose_features(points, heat, sticks)[kept])
                 targets.append(best[kept])
                 bar.advance(1)
+                looked_at += 1
     finally:
         loader.close()
-    return torch.cat(features), torch.cat(targets)
+    return torch.cat(features), torch.cat(targets), len(samples) - looked_at
 
 
 def _oks(keypoints: np.ndarray, batch: EvaluationPicture, skeleton: Skeleton) -> np.ndarray:

@@ -96,6 +96,8 @@ class _Training:
         self._saved_step = 0
         if resumed is not None:
             self._restore(resumed)
+        if recipe.bottomup is not None and recipe.bottomup.grouping.scoring != "naive":
+            self._say("validation ranks poses by naive scores: the network of learned ones is trained afterwards")
         self.board = SummaryWriter(self.run_dir / "tensorboard", purge_step=self.step + 1)
         (self.run_dir / "recipe.json").write_text(recipe.to_json() + "\n")
 
@@ -228,7 +230,7 @@ class _Training:
         self.learner.optimizer.load_state_dict(checkpoint.optimizer)
         self.loader.load_state_dict(checkpoint.loader)
         self.validated_epochs = checkpoint.validated_epochs
-        same_scoring = (checkpoint.val_digest, checkpoint.recipe.evaluate) == (self._val_digest, self.recipe.evaluate)
+        same_scoring = (checkpoint.val_digest, _test_of(checkpoint.recipe)) == (self._val_digest, _test_of(self.recipe))
         self.best = checkpoint.best if same_scoring else None  # scores of different tests do not compare
         torch.set_rng_state(checkpoint.rng_state.clone())  # a view of a larger storage crashes torch 2.13
         self._saved_step = self.step
@@ -254,6 +256,12 @@ class _Training:
         save_checkpoint(checkpoint, self.run_dir / name)
         write_bad_samples(self.run_dir, self.loader.bad_samples)
         self._saved_step = self.step
+
+
+def _test_of(recipe: Recipe) -> tuple[object, ...]:
+    """What validation depends on, besides the network."""
+    bottomup = recipe.bottomup
+    return (recipe.evaluate, *(() if bottomup is None else (bottomup.test, bottomup.grouping)))
 
 
 def _require_same_keypoints(train: Skeleton, val: ShardedDataset | None) -> None:

@@ -1,5 +1,6 @@
 """A recipe's network with trained weights: a checkpoint's, or a public file's."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +61,15 @@ def ready_network(task: Task, weights: Weights | None, fabric: Fabric) -> tuple[
     if recipe.train.channels_last:
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return fabric.setup(network), network
+
+
+def weights_digest(network: HeatmapNetwork) -> str:
+    """Changes with every change of a network's weights."""
+    digest = hashlib.sha256()
+    for name, tensor in network.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def network_name(recipe: Recipe, num_keypoints: int) -> str:

@@ -49,13 +49,11 @@ class PoseScorer:
         return PoseScorer(self.net.to(device), self.skeleton, self.sticks)
 
     @torch.inference_mode()
-    def score(self, keypoints: Tensor, heat: Tensor, times_heat: bool = True) -> Tensor:
+    def score(self, keypoints: Tensor, heat: Tensor) -> Tensor:
         """Scores (N,) of poses, on the network's device.
 
         Args:
             keypoints: (N, K, 2), px of the original picture. heat: (N, K), heat times centre score.
-            times_heat: the network's output times the pose's mean heat, on which published numbers rest; else the
-                output itself, as the paper says.
         """
         if keypoints.shape[1] != self.skeleton.num_keypoints:
             raise ValueError(
@@ -65,4 +63,4 @@ class PoseScorer:
         device = self.net.l1.weight.device
         keypoints, heat = keypoints.to(device).float(), heat.to(device).float()
         scores: Tensor = self.net(pose_features(keypoints, heat, self.sticks))
-        return scores * heat.mean(1) if times_heat else scores
+        return scores

@@ -1,5 +1,6 @@
 """Scoring networks on disk: ours, which say what they score, and public ones, which are bare tensors."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,26 +22,42 @@ class ScoreNetError(WeightsError):
     """A file that holds no scoring network for these poses; the message names it and what it holds."""
 
 
-def save_scorer(scorer: PoseScorer, path: Path) -> None:
-    """Write a scorer with the sticks of `sticks_of`, whole or not at all."""
+def save_scorer(scorer: PoseScorer, path: Path, learnt_from: str) -> None:
+    """Write a scorer with the sticks of `sticks_of`, whole or not at all.
+
+    Args:
+        learnt_from: a digest of the weights whose poses it learnt from.
+    """
     if scorer.sticks != sticks_of(scorer.skeleton):
         raise ValueError(f"only scorers with posestream's sticks are saved; this one has {scorer.sticks}")
     state = {name: tensor.cpu() for name, tensor in scorer.net.state_dict().items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    torch.save({"kind": _KIND, "format": _FORMAT, "skeleton": scorer.skeleton.name, "state": state}, part)
+    content = {"kind": _KIND, "format": _FORMAT, "skeleton": scorer.skeleton.name, "learnt_from": learnt_from}
+    with part.open("wb") as file:
+        torch.save(content | {"state": state}, file)
+        file.flush()
+        os.fsync(file.fileno())
     part.replace(path)
 
 
-def load_scorer(path: Path | str, skeleton: Skeleton) -> PoseScorer:
+def load_scorer(path: Path | str, skeleton: Skeleton, learnt_from: str | None = None) -> PoseScorer:
     """The scorer in our file or in a public one, on the CPU, in evaluation mode.
 
+    Args:
+        learnt_from: a digest of the only weights whose poses it may have learnt from; default any.
     Raises:
-        ScoreNetError: the file is ours, but of another format or for another skeleton; or its tensors do not fit.
+        ScoreNetError: the file is ours, but of another format, for another skeleton or of other weights; or its tensors
+            do not fit.
         WeightsError: it cannot be read, or holds anything but tensors (see `models.weights_file`).
     """
     path = Path(path)
     content = load_tensors(path)
+    if learnt_from is not None and content.get("learnt_from") != learnt_from:
+        raise ScoreNetError(
+            f"{path} learnt from the poses of other weights than those beside it: train it anew with `posestream "
+            f"score-net`, or insist with bottomup.grouping.score_net={path}"
+        )
     if content.get("kind") == _KIND:
         return _scorer(_own_state(content, skeleton, path), skeleton, sticks_of(skeleton), path)
     state = load_state(path)

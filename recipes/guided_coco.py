@@ -25,8 +25,8 @@ bottomup.grouping.quality=regression, heatmaps or final says which is measured:
 
 The published models come from the authors' code, which differs from the paper that these recipes follow. It trains with
 bottomup.targets.common_mask=true, .overlap=smaller and .offset_scale=area; a public checkpoint is best tested with
-evaluate.flip_shift=public, guided_higherhrnet's also with bottomup.test.average_strides=true. What these recipes take over, though the paper does not have it, is
-bottomup.grouping.gaussian_refinement.
+evaluate.flip_shift=public, that of guided_higherhrnet also with bottomup.test.average_strides=true. What these recipes
+take over, though the paper does not have it, is bottomup.grouping.gaussian_refinement.
 
 Time: not measured.
 """

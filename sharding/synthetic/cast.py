@@ -84,7 +84,7 @@ def _places(
     """Foot points (x, y), image px. Crowds huddle; now and then the picture's border cuts people."""
     height, width = size
     middle = rng.uniform(0.25, 0.75) * width
-    spread = statures[0] * rng.uniform(0.1, 0.55) * max(1.0, (len(statures) / 6) ** 2)
+    spread = statures[0] * rng.uniform(0.1, 0.55) * min(4.0, max(1.0, (len(statures) / 6) ** 2))
     sunk = rng.uniform(0.05, 0.45) * statures[0] if rng.random() < 0.22 else 0.0
     ground = max(rng.uniform(horizon, height), 0.9 * statures[0])
     places = []

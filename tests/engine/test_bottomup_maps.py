@@ -20,8 +20,12 @@ NETWORKS = {
         OutputMap("tags", 4, kind="tags"),
         OutputMap("heatmaps", 2, averaged=True),
     ),
-    "centers": (OutputMap("center", 4, kind="center"), OutputMap("offsets", 4, kind="offsets"), OutputMap("heatmaps", 4)),
-}  # fmt: skip
+    "centers": (
+        OutputMap("center", 4, kind="center"),
+        OutputMap("offsets", 4, kind="offsets"),
+        OutputMap("heatmaps", 4),
+    ),
+}
 
 
 class Seeing(torch.nn.Module):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pytest
@@ -47,13 +48,33 @@ def test_it_lies_beside_the_weights_and_ranks_what_they_find(trained: Trained, c
     assert len(learnt.losses) == 3
     scorer = load_scorer(learnt.path, COCO_17)
     points, heat = torch.from_numpy(naive.keypoints), torch.from_numpy(naive.keypoint_scores)
-    for scoring, times_heat in (("learned", True), ("learned_alone", False)):
+    alone = scorer.score(points, heat).numpy()
+    for scoring, expected in (("learned", alone * naive.box_scores), ("learned_alone", alone)):
         found = evaluate_weights(override(recipe, [f"bottomup.grouping.scoring={scoring}"]), weights, console)
         np.testing.assert_array_equal(found.predictions.keypoints, naive.keypoints)
-        expected = scorer.score(points, heat, times_heat).numpy()
         np.testing.assert_allclose(found.predictions.box_scores, expected, rtol=1e-5)
         assert not np.allclose(expected, naive.box_scores)
         assert [row["score"] for row in found.score.results] == pytest.approx(expected.tolist())
+
+
+def test_a_network_that_learnt_from_other_weights_is_refused_unless_it_is_named(
+    trained: Trained, console: Console
+) -> None:
+    recipe, weights = trained
+    learnt = learn_scoring(recipe, weights, console)
+    saved = torch.load(weights.path, weights_only=True)
+    next(iter(saved["model"].values())).add_(1)
+    torch.save(saved, weights.path)
+    ranked = override(recipe, ["bottomup.grouping.scoring=learned"])
+    with pytest.raises(ScoreNetError, match=r"last\.score-net\.pt learnt from the poses of other weights"):
+        evaluate_weights(ranked, weights, console)
+    evaluate_weights(override(ranked, [f"bottomup.grouping.score_net={learnt.path}"]), weights, console)
+
+
+def test_it_learns_from_final_poses_whatever_quality_is_asked_for(trained: Trained, console: Console) -> None:
+    recipe, weights = trained
+    final = learn_scoring(recipe, weights, console).poses
+    assert learn_scoring(override(recipe, ["bottomup.grouping.quality=heatmaps"]), weights, console).poses == final
 
 
 def test_the_same_seed_gives_the_same_bytes(trained: Trained, console: Console) -> None:
@@ -134,8 +155,8 @@ def test_an_interrupted_writing_leaves_what_was_there(
 ) -> None:
     recipe, weights = trained
 
-    def half(content: object, path: Path) -> None:
-        Path(path).write_bytes(b"half a file")
+    def half(content: object, file: BinaryIO) -> None:
+        file.write(b"half a file")
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

@@ -8,7 +8,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from engine.config import Recipe
+from engine.config import DataConfig, Recipe
 from engine.evaluation_boxes import evaluation_samples
 from engine.network_input import network_input
 from engine.topdown import TopDownTask
@@ -46,19 +46,19 @@ def test_training_shows_the_network_varied_colours_and_validation_the_true_ones(
     mini_shards: Callable[[str], Path],
 ) -> None:
     given: list[tuple[bool, bool]] = []
-    network_input, forward = TopDownTask.network_input, HeatmapNetwork.forward
+    forward = HeatmapNetwork.forward
     varied: list[bool] = []
 
-    def recorded(task: TopDownTask, crops: Tensor, channel_gains: Tensor | None = None) -> Tensor:
-        shown = network_input(task, crops, channel_gains)
-        varied.append(not torch.equal(shown, network_input(task, crops)))
+    def recorded(data: DataConfig, crops: Tensor, channel_gains: Tensor | None = None) -> Tensor:
+        shown = network_input(data, crops, channel_gains)
+        varied.append(not torch.equal(shown, network_input(data, crops)))
         return shown
 
     def noted(network: HeatmapNetwork, crops: Tensor) -> tuple[Tensor, ...]:
         given.append((network.training, varied[-1]))
         return forward(network, crops)
 
-    monkeypatch.setattr(TopDownTask, "network_input", recorded)
+    monkeypatch.setattr("engine.topdown.network_input", recorded)
     monkeypatch.setattr(HeatmapNetwork, "forward", noted)
     train(tiny("augmentation.channel_gain=0.2", "train.epochs=1", f"data.val={mini_shards('coco')}"), console)
     assert set(given) == {(True, True), (False, False)}

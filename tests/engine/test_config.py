@@ -93,7 +93,7 @@ def test_a_leaf_is_set_from_text(recipe: Recipe, assignment: str, path: str, exp
         ("data.shuffle=no", ["data.shuffle", "'image', 'instance' or 'none'", "'no'"]),
         ("data.convention=opencv", ["data.convention", "'hrnet' or 'unbiased'", "'opencv'"]),
         ("heatmap.decoding=soft", ["heatmap.decoding", "'argmax', 'quarter' or 'dark'", "'soft'"]),
-        ("heatmap.encoding=soft", ["heatmap.encoding", "'rounded' or 'exact'", "'soft'"]),
+        ("heatmap.encoding=soft", ["heatmap.encoding", "'rounded', 'exact' or 'truncated'", "'soft'"]),
         ("data.crop_size=256", ["data.crop_size", "tuple", "256"]),
         ("data.crop_size=256,x", ["data.crop_size", "tuple", "'256,x'"]),
         ("data.crop_size=256,0", ["data.crop_size.1", "greater than 0", "0"]),

@@ -56,11 +56,10 @@ def test_sizes_are_checked(features: int, hidden: int) -> None:
         ScoreNet(features, hidden)
 
 
-def test_scores_are_the_output_times_the_mean_heat() -> None:
+def test_scores_are_what_the_network_makes_of_the_features() -> None:
     scorer, (keypoints, heat) = _scorer(), _poses()
-    plain = scorer.score(keypoints, heat, times_heat=False)
+    plain = scorer.score(keypoints, heat)
     torch.testing.assert_close(plain, scorer.net(pose_features(keypoints, heat, scorer.sticks)))
-    torch.testing.assert_close(scorer.score(keypoints, heat), plain * heat.mean(1))
 
 
 def test_nobody_is_scored() -> None:
@@ -75,7 +74,7 @@ def test_poses_of_another_skeleton_are_refused() -> None:
 @pytest.mark.parametrize("skeleton", [COCO_17, CROWDPOSE_14, MPII_16], ids=lambda skeleton: skeleton.name)
 def test_a_file_keeps_the_scores(skeleton: Skeleton, tmp_path: Path) -> None:
     scorer, path = _scorer(skeleton, hidden=32), tmp_path / "new" / "score.pt"
-    save_scorer(scorer, path)
+    save_scorer(scorer, path, "digest")
     loaded = load_scorer(path, skeleton)
     assert torch.equal(loaded.score(*_poses(skeleton)), scorer.score(*_poses(skeleton)))
     assert not loaded.net.training
@@ -92,13 +91,13 @@ def test_a_public_file_is_bare_tensors(skeleton: Skeleton, wrapped: bool, tmp_pa
     assert loaded.sticks == public_sticks_of(skeleton)
     keypoints, heat = _poses(skeleton)
     expected = scorer.net(pose_features(keypoints, heat, public_sticks_of(skeleton)))
-    torch.testing.assert_close(loaded.score(keypoints, heat, times_heat=False), expected)
+    torch.testing.assert_close(loaded.score(keypoints, heat), expected)
 
 
 def test_a_public_file_with_public_crowdpose_sticks_is_not_saved_as_ours(tmp_path: Path) -> None:
     torch.save(_scorer(CROWDPOSE_14).net.state_dict(), tmp_path / "public.pth")
     with pytest.raises(ValueError, match="sticks"):
-        save_scorer(load_scorer(tmp_path / "public.pth", CROWDPOSE_14), tmp_path / "ours.pt")
+        save_scorer(load_scorer(tmp_path / "public.pth", CROWDPOSE_14), tmp_path / "ours.pt", "digest")
 
 
 def test_a_public_file_for_mpii_is_refused(tmp_path: Path) -> None:
@@ -108,13 +107,13 @@ def test_a_public_file_for_mpii_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_file_of_another_skeleton_is_refused(tmp_path: Path) -> None:
-    save_scorer(_scorer(CROWDPOSE_14), tmp_path / "score.pt")
+    save_scorer(_scorer(CROWDPOSE_14), tmp_path / "score.pt", "digest")
     with pytest.raises(ScoreNetError, match=r"score\.pt scores poses of 'crowdpose_14', not of 'coco_17'"):
         load_scorer(tmp_path / "score.pt", COCO_17)
 
 
 def test_a_file_of_another_format_is_refused(tmp_path: Path) -> None:
-    save_scorer(_scorer(), tmp_path / "score.pt")
+    save_scorer(_scorer(), tmp_path / "score.pt", "digest")
     content = torch.load(tmp_path / "score.pt", weights_only=True)
     torch.save({**content, "format": 9}, tmp_path / "score.pt")
     with pytest.raises(ScoreNetError, match="format 9"):

@@ -9,9 +9,7 @@ from engine.bottomup_config import BottomUpConfig
 from engine.config import DataConfig, ModelConfig, Recipe, leaves
 from recipes import list_recipes, load_recipe
 
-BOTTOM_UP = [
-    name for name in list_recipes() if load_recipe(name).bottomup is not None and name != "memorise_bottomup"
-]
+BOTTOM_UP = [name for name in list_recipes() if load_recipe(name).bottomup is not None and name != "memorise_bottomup"]
 # What such recipes may set; all else, such as how persons become crops, is as it comes.
 OWN = ("name", "run_dir", "data.crop_size", "data.normalisation", "model.*", "heatmap.sigma", "heatmap.encoding",
        "bottomup.*", "optim.*", "train.epochs", "train.batch_size", "train.validate_every",
