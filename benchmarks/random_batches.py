@@ -41,6 +41,7 @@ def random_pictures(size: int, side: int, device: torch.device) -> BottomUpBatch
         ignore=torch.zeros(size, side, side, dtype=torch.uint8, device=device),
         image_to_crop=torch.eye(2, 3, dtype=torch.float64).expand(size, 2, 3),
         image_ids=torch.arange(size),
+        picture_sizes=torch.full((size, 2), side),
         valid=torch.ones(size, dtype=torch.bool),
         annotated=torch.ones(size, _K, dtype=torch.bool),
         person_image=torch.arange(size).repeat_interleave(_PERSONS),

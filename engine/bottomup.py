@@ -28,6 +28,8 @@ from pose.crop import invert_affine
 from pose.skeletons import Skeleton
 from sharding.dataset import ShardedDataset
 
+_LONGEST = 4096  # px of an input at scale 1: an elongated picture shall not need an enormous one
+
 
 class BottomUpTask:
     """See `engine.task`; samples are pictures.
@@ -85,7 +87,6 @@ class BottomUpTask:
                 seed=recipe.train.seed,
                 shuffle=data.shuffle,
                 window=data.shuffle_window,
-                convention=data.convention,
                 fit=self.config.fit,
                 augmentation=self.config.augmentation,
                 device=device,
@@ -143,12 +144,14 @@ class BottomUpTask:
 
     def _picture_settings(self, device: torch.device) -> WholePictureSettings:
         data, test = self.recipe.data, self.config.test
+        side = test.short_side or data.crop_size[0]
         try:
             return WholePictureSettings(
-                short_side=test.short_side or data.crop_size[0],
+                short_side=side,
                 multiple=test.multiple,
                 fit=test.fit,
                 scales=test.scales,
+                long_side_limit=max(side, _LONGEST // test.multiple * test.multiple),
                 device=device,
                 threads=data.threads,
                 prefetch=data.prefetch,

@@ -1,8 +1,8 @@
 """The settings of bottom-up estimation: how pictures are shown, what maps are to become, how persons are found."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from engine.frozen import Frozen
 from pipelines.bottomup_augmentation import BottomUpAugmentation, Fit
@@ -93,6 +93,12 @@ class GroupingConfig(Frozen):
     stop_when_full: bool = False
     adjust: bool = True
     refine: bool = True
+
+    @model_validator(mode="after")
+    def _named_network_is_used(self) -> Self:
+        if self.score_net is not None and self.scoring == "naive":
+            raise ValueError(f"score_net={self.score_net} does nothing unless scoring is learned or learned_alone")
+        return self
 
 
 class ScoreNetConfig(Frozen):

@@ -50,10 +50,14 @@ class _Persons:
     valid: Tensor
     annotated: Tensor
     ignore: Tensor
+    crop_to_image: Tensor
+    picture_sizes: Tensor
 
     @classmethod
     def of(cls, batch: BottomUpBatch, device: torch.device) -> "_Persons":
-        image_px = torch.linalg.det(batch.image_to_crop[:, :, :2]).abs()[batch.person_image]
+        linear, moved = batch.image_to_crop[:, :, :2], batch.image_to_crop[:, :, 2:]
+        back = torch.linalg.inv(linear)
+        image_px = torch.linalg.det(linear).abs()[batch.person_image]
         on_host = (
             batch.keypoints,
             batch.visibility > 0,
@@ -63,6 +67,8 @@ class _Persons:
             batch.valid,
             batch.annotated,
             batch.ignore,
+            torch.cat([back, -back @ moved], dim=2).float(),
+            batch.picture_sizes,
         )
         return cls(*(tensor.to(device, non_blocking=True) for tensor in on_host))
 
@@ -146,7 +152,7 @@ class _Targets:
         return self._made[key]
 
     def _ignored(self, stride: float, size: tuple[int, int]) -> Tensor:
-        """(B, h, w): the crop's px that each px of a map lies on."""
+        """(B, h, w) bool: where the annotation says nothing, under crowds and outside of the picture."""
         key = ("ignored", stride, size)
         if key not in self._made:
             ignore = self.persons.ignore
@@ -154,7 +160,8 @@ class _Targets:
                 (torch.arange(length, device=ignore.device) * stride).long().clamp(max=side - 1)
                 for length, side in zip(size, ignore.shape[1:], strict=True)
             )
-            self._made[key] = ignore[:, rows[:, None], columns]
+            shown = _inside_pictures(self.persons.crop_to_image, self.persons.picture_sizes, stride, size)
+            self._made[key] = (ignore[:, rows[:, None], columns] > 0) | ~shown
         return self._made[key]
 
     @cached_property
@@ -190,6 +197,16 @@ class _Targets:
             predicted, persons.keypoints / stride, persons.labelled, persons.person_image, persons.valid
         )
         return config.pull_weight * pull + config.push_weight * push
+
+
+def _inside_pictures(crop_to_image: Tensor, picture_sizes: Tensor, stride: float, size: tuple[int, int]) -> Tensor:
+    """(B, h, w) bool: whether the px of maps lie on the pictures that crops show, not on the black beside them."""
+    device = crop_to_image.device
+    y, x = (torch.arange(length, device=device).float() * stride for length in size)
+    places = torch.stack([x.expand(size), y[:, None].expand(size)], dim=-1)
+    points = torch.einsum("bij,hwj->bhwi", crop_to_image[:, :, :2], places) + crop_to_image[:, None, None, :, 2]
+    limits = picture_sizes.flip(1)[:, None, None] - 0.5
+    return ((points >= -0.5) & (points <= limits)).all(dim=-1)
 
 
 def _size(maps: Tensor) -> tuple[int, int]:

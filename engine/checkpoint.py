@@ -78,7 +78,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
         content = load_tensors(path)
     except WeightsError as error:
         raise CheckpointError(f"{path} is not a readable checkpoint: {error}") from error
-    if content.get("format") != _FORMAT:
+    if "learnt_from" in content:
+        raise CheckpointError(f"{path} holds a scoring network; it is given as bottomup.grouping.score_net={path}")
+    if content.get("format") != _FORMAT or "recipe" not in content:
         raise CheckpointError(
             f"{path} is not a posestream checkpoint of format {_FORMAT}; a public one is scored by "
             f"`posestream evaluate RECIPE --weights {path}`"

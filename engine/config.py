@@ -261,7 +261,10 @@ def _readings(text: str, untyped: bool) -> Iterator[Any]:
     if untyped and text.lower() in _TRUTH:
         yield _TRUTH[text.lower()]
     with contextlib.suppress(ValueError):
-        yield json.loads(text)
+        value = json.loads(text)
+        yield value
+        if isinstance(value, int | float):  # one number where several are asked for
+            yield [value]
     if text.lower() == "none":
         yield None
     if re.search(r"[,x(]", text):

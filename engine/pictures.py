@@ -91,15 +91,21 @@ def _drawn(batch: LoadedBatch, row: int, skeleton: Skeleton) -> Picture:
 def prediction_pictures(
     dataset: ShardedDataset, predictions: Predictions, shown_score: float = SHOWN_PEAK, count: int = 12
 ) -> Iterator[tuple[str, Picture, Picture]]:
-    """File name, picture with the annotated persons, the same with the predicted ones; spread over the split."""
+    """File name, picture with the annotated persons, the same with the predicted ones; spread over the split.
+
+    Pictures in which nobody was found are among them; those that cannot be read are not.
+    """
     image_rows = dataset.image_rows(predictions.image_ids)
-    rows = np.unique(image_rows)
+    rows = np.unique(np.concatenate([image_rows, dataset.instance_images]))
     rows = rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int)]
     reader = PictureReader(dataset)
     names = dataset.file_names()
     keypoints = dataset.instance_column("keypoints")
-    for row, data in zip(rows, reader.encoded(rows), strict=True):
-        picture = decode_picture(data)
+    for row in rows:
+        try:
+            picture = decode_picture(reader.encoded(row[None])[0])
+        except ValueError:  # damaged, or no picture: the evaluation said so
+            continue
         truth = keypoints.take(np.flatnonzero(dataset.instance_images == row))
         answer = predictions.select(image_rows == row)
         annotated = _draw_all(picture, truth[:, :, :2], truth[:, :, 2] > 0, dataset.skeleton)

@@ -45,9 +45,11 @@ class Mismatch:
             return ""
         sizes = {pair for shapes in self.shapes.values() for pair in zip(*shapes, strict=False) if len(set(pair)) > 1}
         heatmaps = {(theirs[0], own[0]) for name, (theirs, own) in self.shapes.items() if name in on_features}
-        if len(sizes) == 1 and sizes == heatmaps:
-            ((theirs, own),) = sizes
-            return f"it has another number of keypoints, since its last layer has {theirs} channels, the model's {own}"
+        if len(heatmaps) == 1:
+            ((theirs, own),) = heatmaps
+            # Bottom-up networks have several maps for each keypoint, and layers that see them.
+            if theirs != own and all((one - other) % (theirs - own) == 0 for one, other in sizes):
+                return f"it has another number of keypoints, since its last layer has {theirs} channels, not {own}"
         return "it is the same network with another width or other sizes, since every name agrees"
 
 

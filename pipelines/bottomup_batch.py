@@ -45,6 +45,7 @@ class BottomUpBatch:
         crops: (B, 3, S, S) uint8 RGB, channels-last memory. ignore: (B, S, S) uint8, 1 on crowds and on persons without
             labelled keypoints, 0 outside of the picture. Both on the loader's device.
         image_to_crop: (B, 2, 3) float64. image_ids: (B,) int64. valid: (B,) bool.
+        picture_sizes: (B, 2) int64, (height, width) of the whole pictures, image px.
         annotated: (B, K) bool, whether the picture's split annotates the keypoint. Where splits of several skeletons
             are mixed, an empty place in the picture says nothing about a keypoint that nobody looked for.
         person_image: (M,) int64, ascending, the row of each person. instance_ids: (M,) int64.
@@ -59,6 +60,7 @@ class BottomUpBatch:
     ignore: Tensor
     image_to_crop: Tensor
     image_ids: Tensor
+    picture_sizes: Tensor
     valid: Tensor
     annotated: Tensor
     person_image: Tensor

@@ -57,6 +57,7 @@ class BottomUpMaker:
             ignore=torch.empty(0),
             image_to_crop=torch.from_numpy(image_to_crop),
             image_ids=torch.from_numpy(image_ids),
+            picture_sizes=torch.from_numpy(self.index.picture_sizes(rows).astype(np.int64)),
             valid=torch.from_numpy(share.valid),
             annotated=torch.from_numpy(self.samples.annotated(rows)),
             **self._shown(persons, real[persons.picture], image_to_crop, mirror),

@@ -109,7 +109,7 @@ def test_what_cannot_be_scored_is_said(trained: Path, mini_shards: Callable[[str
     backbone = {name: tensor for name, tensor in state.items() if "deconv" not in name and "final" not in name}
     torch.save(backbone | {"module.fc.weight": torch.zeros(2)}, tmp_path / "imagenet.pth")
     for arguments, message in (
-        (("--weights", public, f"data.val={mini_shards('mpii')}"), "its last layer has 17 channels, the model's 16"),
+        (("--weights", public, f"data.val={mini_shards('mpii')}"), "its last layer has 17 channels, not 16"),
         (("--weights", public, coco, "model.plugin=enhancenet"), "such as plugin."),
         (("--weights", tmp_path / "imagenet.pth", coco), "such as base.head."),
         (("--weights", trained, coco), f"evaluate RECIPE --checkpoint {trained}"),

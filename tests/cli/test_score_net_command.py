@@ -58,7 +58,7 @@ def checkpoint(mini_shards: Callable[[str], Path], tmp_path: Path) -> Path:
 
 def test_it_is_learnt_from_a_checkpoint_and_used(checkpoint: Path, mini_shards: Callable[[str], Path]) -> None:
     shards = mini_shards("coco")
-    settings = (f"data.train={shards}", *TESTING, "bottomup.score_net.epochs=4")
+    settings = (f"data.train={shards}", *TESTING, "bottomup.score_net.epochs=60")
     learnt = invoke("score-net", RECIPE, "--checkpoint", checkpoint, *settings)
     assert learnt.exit_code == 0, learnt.output
     assert "note: data.crop_size is [64, 64] as in the checkpoint, not [512, 512]" in learnt.output

@@ -65,6 +65,8 @@ def _heatmap_loss(
                 for x in range(size[1]):
                     if batch.ignore[image, int(y * output.stride), int(x * output.stride)]:
                         continue
+                    if not _is_in_picture(batch, image, x * output.stride, y * output.stride):
+                        continue
                     inside = targets[image, channel, y, x] > 0 or is_center
                     if config.common_mask:
                         inside = common[y, x]
@@ -72,6 +74,14 @@ def _heatmap_loss(
                     loss += (1 if inside else background) * error**2
         losses.append(loss / (number * size[0] * size[1]))
     return sum(losses) / max(len(losses), 1)
+
+
+def _is_in_picture(batch: BottomUpBatch, image: int, x: float, y: float) -> bool:
+    """Whether a place of a crop shows a pixel of the picture."""
+    matrix = batch.image_to_crop[image].numpy()
+    column, row = np.linalg.solve(matrix[:, :2], np.array([x, y]) - matrix[:, 2])
+    height, width = batch.picture_sizes[image].tolist()
+    return bool(-0.5 <= column <= width - 0.5 and -0.5 <= row <= height - 0.5)
 
 
 def _keypoint_maps(batch: BottomUpBatch, stride: float, size: tuple[int, int], sigma: float, encoding: str) -> Array:

@@ -63,6 +63,7 @@ def batch_of_persons() -> BottomUpBatch:
         ignore=ignore,
         image_to_crop=torch.tensor([[[2.0, 0, 1], [0, 2, 3]], turned, turned], dtype=torch.float64),
         image_ids=torch.arange(3),
+        picture_sizes=torch.tensor([[SIDE, SIDE], [70, 81], [50, 50]]),
         valid=torch.tensor([True, True, False]),
         annotated=torch.tensor([[True, True, False], [True, True, True], [True, True, True]]),
         person_image=torch.tensor([0, 0, 0, 1, 1, 2]),
@@ -144,7 +145,13 @@ def test_every_part_of_the_network_counts() -> None:
 
 def test_centres_and_heatmaps_of_a_stride_are_one_mean() -> None:
     outputs, batch = NETWORKS["guided"], batch_of_persons()
-    batch = replace(batch, ignore=torch.zeros_like(batch.ignore), annotated=torch.ones_like(batch.annotated))
+    batch = replace(
+        batch,
+        ignore=torch.zeros_like(batch.ignore),
+        annotated=torch.ones_like(batch.annotated),
+        image_to_crop=torch.eye(2, 3, dtype=torch.float64).expand(3, 2, 3),
+        picture_sizes=torch.full((3, 2), SIDE),
+    )
     center, offsets, heatmaps = random_maps(outputs)
     config = TargetConfig(background=1.0, offset_weight=0.0)
     loss = bottomup_loss((center, offsets, heatmaps), outputs, batch, config, HeatmapConfig(encoding="exact"))

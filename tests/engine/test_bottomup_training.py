@@ -1,7 +1,9 @@
 """Bottom-up networks are trained on mini shards, go on after a kill, and are scored from what was saved."""
 
 import json
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,8 @@ from torch import Tensor
 
 import engine.learner as learner
 from engine.bottomup import BottomUpTask
-from engine.checkpoint import CheckpointError, load_checkpoint, with_trained_settings
-from engine.config import ConfigError, ModelConfig, Recipe
+from engine.checkpoint import CheckpointError, load_checkpoint, save_checkpoint, with_trained_settings
+from engine.config import ConfigError, ModelConfig, Recipe, override
 from engine.evaluate import evaluate_weights
 from engine.topdown import TopDownTask
 from engine.train import train
@@ -321,3 +323,32 @@ def test_a_checkpoint_brings_what_it_was_trained_for(
     answer = evaluate_weights(recipe, OwnWeights(result.last), console)
     found = answer.predictions.image_ids.tolist()
     assert max(found.count(image) for image in set(found)) == 2
+
+
+@pytest.mark.parametrize("changed", ["bottomup.grouping.max_persons=5", "bottomup.test.fit=long", None])
+def test_scores_of_another_test_are_not_compared_on_resuming(
+    tiny_bottomup: MakeRecipe, mini_coco: ShardedDataset, console: Console, changed: str | None
+) -> None:
+    recipe = tiny_bottomup(f"data.val={mini_coco.folder.uri}", "train.epochs=1")
+    last = train(recipe, console).last
+    save_checkpoint(replace(load_checkpoint(last), best=0.9), last)
+    train(override(recipe, ["train.epochs=2", *([changed] if changed else [])]), console)
+    assert (load_checkpoint(last).best == 0.9) is (changed is None)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "data.box_padding=1.5", "data.convention=unbiased", "heatmap.decoding=dark", "evaluate.batch_size=8",
+        "evaluate.soft_nms_sigma=0.5", "evaluate.nms_threshold=0.5",
+    ],
+)  # fmt: skip
+def test_what_would_do_nothing_to_whole_pictures_is_refused(tiny_bottomup: MakeRecipe, setting: str) -> None:
+    name = setting.partition("=")[0]
+    with pytest.raises(ConfigError, match=rf"^{re.escape(name)} is of single persons and does nothing"):
+        tiny_bottomup(setting)
+
+
+def test_settings_of_whole_pictures_are_none_of_single_persons(tiny: MakeRecipe) -> None:
+    with pytest.raises(ConfigError, match=r"bottomup\.pictures: this recipe is of single persons"):
+        tiny("bottomup.pictures=all")

@@ -136,7 +136,8 @@ def test_random_and_flipped_bytes_never_surface_as_another_error(checkpoint: Che
         ([1, 2], "holds a list, expected a dictionary"),
         ({"state_dict": {}}, "not a posestream checkpoint of format 1"),
         ({"format": 2}, "not a posestream checkpoint of format 1"),
-        ({"format": 1}, "recipe"),
+        ({"format": 1}, "not a posestream checkpoint of format 1"),
+        ({"format": 1, "learnt_from": ""}, "holds a scoring network; it is given as bottomup.grouping.score_net"),
         ({"format": 1, "recipe": "{}"}, "name: Field required"),
     ],
 )

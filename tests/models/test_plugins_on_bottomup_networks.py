@@ -156,6 +156,7 @@ def batch() -> BottomUpBatch:
         ignore=torch.zeros(3, SIDE, SIDE, dtype=torch.uint8),
         image_to_crop=torch.eye(2, 3, dtype=torch.float64).repeat(3, 1, 1),
         image_ids=torch.arange(3),
+        picture_sizes=torch.full((3, 2), SIDE),
         valid=torch.tensor([True, True, False]),
         annotated=torch.ones(3, 16, dtype=torch.bool),
         person_image=torch.tensor([0, 0, 1]),

@@ -249,7 +249,7 @@ def test_a_long_list_of_names_is_cut_but_counted(tiny: HeatmapNetwork, saved: An
 @pytest.mark.parametrize(
     ("state", "hint"),
     [
-        (public_state(16), "it has another number of keypoints, since its last layer has 16 channels, the model's 17"),
+        (public_state(16), "it has another number of keypoints, since its last layer has 16 channels, not 17"),
         (public_state(width=8), "it is the same network with another width or other sizes, since every name agrees"),
         (public_state(deconv_channels=(8, 8, 8)), "it is the same network with another width or other sizes"),
         ({"embed.weight": torch.zeros(3)}, "it is of another network, since most names disagree"),
