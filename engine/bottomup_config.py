@@ -7,12 +7,11 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 from engine.frozen import Frozen
 from pipelines.bottomup_augmentation import BottomUpAugmentation, Fit
 from pipelines.bottomup_samples import PictureChoice
+from pose.center_offsets import Overlap, PersonSize
+from pose.map_size import Resizing
 
 Quality = Literal["final", "regression", "heatmaps"]
 Scoring = Literal["naive", "learned", "learned_alone"]
-Resizing = Literal["aligned", "half_pixel"]
-Overlap = Literal["nearest", "smaller"]
-OffsetScale = Literal["diagonal", "area"]
 
 
 class TargetConfig(Frozen):
@@ -34,7 +33,7 @@ class TargetConfig(Frozen):
     center_radius: PositiveInt = 4
     center_min_area: NonNegativeFloat = 0.0
     overlap: Overlap = "nearest"
-    offset_scale: OffsetScale = "diagonal"
+    offset_scale: PersonSize = "diagonal"
     offset_weight: NonNegativeFloat = 0.01
     pull_weight: NonNegativeFloat = 1e-3
     push_weight: NonNegativeFloat = 1e-3

@@ -6,6 +6,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from engine.bottomup_annotation import Annotation
 from engine.bottomup_config import TargetConfig
 from engine.config import HeatmapConfig
 from models import OutputMap
@@ -30,7 +31,7 @@ def bottomup_loss(
     code).
     """
     center_strides = frozenset(output.stride for output in outputs if output.kind == "center")
-    targets = _Targets(_Persons.of(batch, maps[0].device), config, heatmap, center_strides)
+    targets = _Targets(Annotation.of(batch, maps[0].device), config, heatmap, center_strides)
     total = torch.zeros((), device=maps[0].device)
     for predicted, output in zip(maps, outputs, strict=True):
         if output.loss_weight != 0:
@@ -39,45 +40,10 @@ def bottomup_loss(
 
 
 @dataclass(frozen=True)
-class _Persons:
-    """A batch's annotation on the network's device; see BottomUpBatch."""
-
-    keypoints: Tensor
-    labelled: Tensor
-    person_image: Tensor
-    box_corners: Tensor
-    image_areas: Tensor
-    valid: Tensor
-    annotated: Tensor
-    ignore: Tensor
-    crop_to_image: Tensor
-    picture_sizes: Tensor
-
-    @classmethod
-    def of(cls, batch: BottomUpBatch, device: torch.device) -> "_Persons":
-        linear, moved = batch.image_to_crop[:, :, :2], batch.image_to_crop[:, :, 2:]
-        back = torch.linalg.inv(linear)
-        image_px = torch.linalg.det(linear).abs()[batch.person_image]
-        on_host = (
-            batch.keypoints,
-            batch.visibility > 0,
-            batch.person_image,
-            batch.box_corners,
-            batch.areas / image_px,
-            batch.valid,
-            batch.annotated,
-            batch.ignore,
-            torch.cat([back, -back @ moved], dim=2).float(),
-            batch.picture_sizes,
-        )
-        return cls(*(tensor.to(device, non_blocking=True) for tensor in on_host))
-
-
-@dataclass(frozen=True)
 class _Targets:
     """Makes each target once, however many outputs share it."""
 
-    persons: _Persons
+    persons: Annotation
     config: TargetConfig
     heatmap: HeatmapConfig
     center_strides: frozenset[float]
@@ -110,7 +76,7 @@ class _Targets:
             target,
             background,
             self.persons.valid,
-            ignore=self._ignored(output.stride, size),
+            ignore=self._silent(output.stride, size),
             counted=None if is_center else self.persons.annotated,
             region=region,
         )
@@ -151,17 +117,10 @@ class _Targets:
             self._made[key] = common_region(*targets)
         return self._made[key]
 
-    def _ignored(self, stride: float, size: tuple[int, int]) -> Tensor:
-        """(B, h, w) bool: where the annotation says nothing, under crowds and outside of the picture."""
-        key = ("ignored", stride, size)
+    def _silent(self, stride: float, size: tuple[int, int]) -> Tensor:
+        key = ("silent", stride, size)
         if key not in self._made:
-            ignore = self.persons.ignore
-            rows, columns = (
-                (torch.arange(length, device=ignore.device) * stride).long().clamp(max=side - 1)
-                for length, side in zip(size, ignore.shape[1:], strict=True)
-            )
-            shown = _inside_pictures(self.persons.crop_to_image, self.persons.picture_sizes, stride, size)
-            self._made[key] = (ignore[:, rows[:, None], columns] > 0) | ~shown
+            self._made[key] = self.persons.silent(stride, size)
         return self._made[key]
 
     @cached_property
@@ -197,16 +156,6 @@ class _Targets:
             predicted, persons.keypoints / stride, persons.labelled, persons.person_image, persons.valid
         )
         return config.pull_weight * pull + config.push_weight * push
-
-
-def _inside_pictures(crop_to_image: Tensor, picture_sizes: Tensor, stride: float, size: tuple[int, int]) -> Tensor:
-    """(B, h, w) bool: whether the px of maps lie on the pictures that crops show, not on the black beside them."""
-    device = crop_to_image.device
-    y, x = (torch.arange(length, device=device).float() * stride for length in size)
-    places = torch.stack([x.expand(size), y[:, None].expand(size)], dim=-1)
-    points = torch.einsum("bij,hwj->bhwi", crop_to_image[:, :, :2], places) + crop_to_image[:, None, None, :, 2]
-    limits = picture_sizes.flip(1)[:, None, None] - 0.5
-    return ((points >= -0.5) & (points <= limits)).all(dim=-1)
 
 
 def _size(maps: Tensor) -> tuple[int, int]:

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from engine.bottomup_config import PictureConfig
-from engine.bottomup_maps import Mirror, PictureMaps, picture_maps, resize
+from engine.bottomup_maps import Mirror, PictureMaps, picture_maps
 from models import OutputMap
+from pose.map_size import resize
 from pose.pose_cues import poses_from_offsets
 
 SWAP = (1, 0)
