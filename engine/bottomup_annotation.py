@@ -46,14 +46,15 @@ class Annotation:
         )
         return cls(*(tensor.to(device, non_blocking=True) for tensor in on_host))
 
-    def silent(self, stride: float, size: tuple[int, int]) -> Tensor:
-        """(B, h, w) bool, for maps of that stride: under crowds, persons without labels, and outside of the picture."""
+    def silent(self, stride: float, size: tuple[int, int], outside: bool) -> Tensor:
+        """(B, h, w) bool, for maps of that stride: under crowds and persons without labels, and `outside` of the
+        picture if that is wanted."""
         rows, columns = (
             (torch.arange(length, device=self.ignore.device) * stride).long().clamp(max=side - 1)
             for length, side in zip(size, self.ignore.shape[1:], strict=True)
         )
-        shown = _inside_pictures(self.crop_to_image, self.picture_sizes, stride, size)
-        return (self.ignore[:, rows[:, None], columns] > 0) | ~shown
+        silent = self.ignore[:, rows[:, None], columns] > 0
+        return silent | ~_inside_pictures(self.crop_to_image, self.picture_sizes, stride, size) if outside else silent
 
 
 def _inside_pictures(crop_to_image: Tensor, picture_sizes: Tensor, stride: float, size: tuple[int, int]) -> Tensor:

@@ -20,6 +20,9 @@ class TargetConfig(Frozen):
     `background` weighs the heatmap loss where no keypoint is (the tradeoff; 1: no tradeoff); each keypoint has its own
     mask unless `common_mask`, as in the public code, has one serve all of them and the centre.
 
+    What is no picture, the black beside it, is background; with `ignore_outside`, as in the public code, losses look
+    away from it.
+
     Centres are drawn with `center_sigma`; offsets are learnt up to `center_radius` around them, for persons of at least
     `center_min_area` image px². Where the surroundings of two centres meet, the nearest or the smaller person counts
     (`overlap`). Offset errors are divided by the box's diagonal or by the root of its area (`offset_scale`).
@@ -29,6 +32,7 @@ class TargetConfig(Frozen):
 
     background: float = Field(default=0.1, ge=0, le=1)
     common_mask: bool = False
+    ignore_outside: bool = False
     center_sigma: PositiveFloat = 4.0
     center_radius: PositiveInt = 4
     center_min_area: NonNegativeFloat = 0.0

@@ -120,7 +120,7 @@ class _Targets:
     def _silent(self, stride: float, size: tuple[int, int]) -> Tensor:
         key = ("silent", stride, size)
         if key not in self._made:
-            self._made[key] = self.persons.silent(stride, size)
+            self._made[key] = self.persons.silent(stride, size, self.config.ignore_outside)
         return self._made[key]
 
     @cached_property

@@ -41,7 +41,7 @@ _plain = Recipe(
         augmentation=BottomUpAugmentation(
             scale_min=0.75, scale_max=1.25, max_rotation=30, translation_factor=0.2, flip_probability=0.5
         ),
-        targets=TargetConfig(background=1, pull_weight=1e-3, push_weight=1e-3),
+        targets=TargetConfig(background=1, ignore_outside=True, pull_weight=1e-3, push_weight=1e-3),
         test=PictureConfig(fit="long", resizing="half_pixel", to_input=False),
         grouping=GroupingConfig(threshold=0.1, pool=3, tag_distance="rms", stop_when_full=True),
     ),

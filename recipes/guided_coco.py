@@ -56,7 +56,7 @@ def _recipe(model: str, side: int, gpus: int) -> Recipe:
             augmentation=BottomUpAugmentation(
                 scale_min=0.75, scale_max=1.5, max_rotation=30, translation_factor=0.2, flip_probability=0.5
             ),
-            targets=TargetConfig(center_min_area=32**2),
+            targets=TargetConfig(center_min_area=32**2, ignore_outside=True),
             # Candidates come from the finest heatmaps alone (the paper's footnote 3); only one network has others.
             test=PictureConfig(average_strides=False),
             grouping=GroupingConfig(gaussian_refinement=True),

@@ -31,7 +31,7 @@ def _recipe(width: int, side: int, batch_of_gpu: int) -> Recipe:
             augmentation=BottomUpAugmentation(
                 scale_min=0.75, scale_max=1.5, max_rotation=30, translation_factor=0.2, flip_probability=0.5
             ),
-            targets=TargetConfig(background=1, pull_weight=1e-3, push_weight=1e-3),
+            targets=TargetConfig(background=1, ignore_outside=True, pull_weight=1e-3, push_weight=1e-3),
             test=PictureConfig(resizing="half_pixel"),
             grouping=GroupingConfig(threshold=0.1),
         ),

@@ -65,7 +65,7 @@ def _heatmap_loss(
                 for x in range(size[1]):
                     if batch.ignore[image, int(y * output.stride), int(x * output.stride)]:
                         continue
-                    if not _is_in_picture(batch, image, x * output.stride, y * output.stride):
+                    if config.ignore_outside and not _is_in_picture(batch, image, x * output.stride, y * output.stride):
                         continue
                     inside = targets[image, channel, y, x] > 0 or is_center
                     if config.common_mask:

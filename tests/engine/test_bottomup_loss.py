@@ -100,6 +100,8 @@ def in_numpy(maps: tuple[Tensor, ...]) -> list[np.ndarray]:
         {},
         {"background": 1.0},
         {"background": 0.0},
+        {"ignore_outside": True},
+        {"ignore_outside": True, "background": 1.0, "common_mask": True},
         {"common_mask": True},
         {"common_mask": True, "background": 1.0},
         {"center_min_area": 60.0},

@@ -29,6 +29,7 @@ COMMON: dict[str, Any] = {
     "bottomup.test.scales": [1],
     "bottomup.test.average_strides": True,
     "bottomup.grouping.max_persons": 30,
+    "bottomup.targets.ignore_outside": True,
     "heatmap.sigma": 2,
     "optim.name": "adam",
     "optim.schedule": "multistep",
