@@ -17,19 +17,20 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.mark.parametrize(
-    ("layout", "annotations"), [("coco", "person_keypoints_mini.json"), ("crowdpose", "crowdpose_mini.json")]
+    ("layout", "annotations", "settings"),
+    [
+        ("coco", "person_keypoints_mini.json", []),
+        ("crowdpose", "crowdpose_mini.json", ["train.batch_size=2", "train.epochs=150"]),
+    ],
 )
 def test_real_pictures_are_learnt_by_heart(
-    real_data: Path, tmp_path: Path, console: Console, layout: str, annotations: str
+    real_data: Path, tmp_path: Path, console: Console, layout: str, annotations: str, settings: list[str]
 ) -> None:
     source, shards = real_data / "mini" / layout, tmp_path / "mini"
     raw = read_raw(layout, source / annotations, "mini")
     convert(raw, open_folder(str(shards)), ConversionSettings(source / "images", "mini"))
-    recipe = override(
-        load_recipe("memorise_bottomup"),
-        [f"data.train={shards}", f"data.val={shards}", f"run_dir={tmp_path / 'run'}", "train.verdict_seconds=0"],
-    )
-    result = train(recipe, console)
+    common = (f"data.train={shards}", f"data.val={shards}", f"run_dir={tmp_path / 'run'}", "train.verdict_seconds=0")
+    result = train(override(load_recipe("memorise_bottomup"), [*common, *settings]), console)
     assert result.score is not None
     assert result.score.value >= 0.85
 
