@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 DEMO_OUT ?= runs/demo
+TRAININGS = tests/engine tests/cli
 
-.PHONY: demo test lint unit slow install object-store clean
+.PHONY: demo test lint unit slow slow-trainings slow-others install object-store clean
 
 demo: install
 	$(BIN)/posestream demo --out $(DEMO_OUT)
@@ -21,8 +22,15 @@ lint:
 unit:
 	$(BIN)/python -m pytest
 
+# Trainings keep one core busy each, so the others run beside them.
 slow: object-store
-	$(BIN)/python -m pytest -m slow
+	$(MAKE) -j2 --output-sync=target slow-trainings slow-others
+
+slow-trainings:
+	$(BIN)/python -m pytest -m slow $(TRAININGS)
+
+slow-others:
+	$(BIN)/python -m pytest -m slow $(TRAININGS:%=--ignore=%)
 
 install: $(VENV)/installed
 
