@@ -1,0 +1,1 @@
+"""Searches, ablations, jobs, and training on many machines, on Ray."""
