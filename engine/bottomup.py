@@ -18,6 +18,7 @@ from engine.evaluation_pictures import EvaluationPicture, EvaluationPictureLoade
 from engine.network_input import network_input
 from evaluation.predictions import Predictions
 from models import HeatmapNetwork, OutputMap
+from models.batch_mean import MeanOverRanks, alone
 from models.cost import Cost, model_cost
 from models.crop_size import CropSizeError
 from models.score_net import PoseScorer
@@ -106,9 +107,15 @@ class BottomUpTask:
         """(B, 3, S, S)"""
         return network_input(self.recipe.data, batch.crops)
 
-    def loss(self, maps: tuple[Tensor, ...], outputs: tuple[OutputMap, ...], batch: BottomUpBatch) -> Tensor:
+    def loss(
+        self,
+        maps: tuple[Tensor, ...],
+        outputs: tuple[OutputMap, ...],
+        batch: BottomUpBatch,
+        over_ranks: MeanOverRanks = alone,
+    ) -> Tensor:
         """See `engine.bottomup_loss`."""
-        return bottomup_loss(maps, outputs, batch, self.config.targets, self.recipe.heatmap)
+        return bottomup_loss(maps, outputs, batch, self.config.targets, self.recipe.heatmap, over_ranks)
 
     def evaluation_samples(self, dataset: ShardedDataset) -> EvaluationPictures:
         """All pictures of the split: whom a network sees where nobody is counts too.

@@ -10,6 +10,7 @@ from engine.bottomup_annotation import Annotation
 from engine.bottomup_config import TargetConfig
 from engine.config import HeatmapConfig
 from models import OutputMap
+from models.batch_mean import MeanOverRanks, alone
 from models.offset_loss import offset_loss
 from models.tag_loss import tag_loss
 from models.tradeoff_loss import common_region, tradeoff_mse
@@ -24,6 +25,7 @@ def bottomup_loss(
     batch: BottomUpBatch,
     config: TargetConfig,
     heatmap: HeatmapConfig,
+    over_ranks: MeanOverRanks = alone,
 ) -> Tensor:
     """The weighted sum over the network's outputs; the host never waits for a GPU.
 
@@ -31,7 +33,7 @@ def bottomup_loss(
     code).
     """
     center_strides = frozenset(output.stride for output in outputs if output.kind == "center")
-    targets = _Targets(Annotation.of(batch, maps[0].device), config, heatmap, center_strides)
+    targets = _Targets(Annotation.of(batch, maps[0].device), config, heatmap, center_strides, over_ranks)
     total = torch.zeros((), device=maps[0].device)
     for predicted, output in zip(maps, outputs, strict=True):
         if output.loss_weight != 0:
@@ -47,6 +49,7 @@ class _Targets:
     config: TargetConfig
     heatmap: HeatmapConfig
     center_strides: frozenset[float]
+    over_ranks: MeanOverRanks
     _made: dict[tuple[object, ...], Tensor] = field(default_factory=dict)
 
     def loss(self, predicted: Tensor, output: OutputMap) -> Tensor:
@@ -79,6 +82,7 @@ class _Targets:
             ignore=self._silent(output.stride, size),
             counted=None if is_center else self.persons.annotated,
             region=region,
+            over_ranks=self.over_ranks,
         )
         keypoints = self.persons.labelled.shape[1]
         maps = keypoints + (output.stride in self.center_strides)
@@ -148,12 +152,17 @@ class _Targets:
             overlap=config.overlap,
             size=config.offset_scale,
         )
-        return config.offset_weight * offset_loss(predicted, targets, persons.valid)
+        return config.offset_weight * offset_loss(predicted, targets, persons.valid, over_ranks=self.over_ranks)
 
     def _tag_loss(self, predicted: Tensor, stride: float) -> Tensor:
         persons, config = self.persons, self.config
         pull, push = tag_loss(
-            predicted, persons.keypoints / stride, persons.labelled, persons.person_image, persons.valid
+            predicted,
+            persons.keypoints / stride,
+            persons.labelled,
+            persons.person_image,
+            persons.valid,
+            self.over_ranks,
         )
         return config.pull_weight * pull + config.push_weight * push
 

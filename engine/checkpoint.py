@@ -92,14 +92,20 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise CheckpointError(f"{path}: {error}") from error
 
 
-def require_same_run(checkpoint: Checkpoint, recipe: Recipe, dataset_digest: str, path: Path) -> None:
-    """Raise CheckpointError unless going on from `checkpoint` with `recipe` continues the very same run."""
+def require_same_run(
+    checkpoint: Checkpoint, recipe: Recipe, dataset_digest: str, path: Path, may_change: frozenset[str] = frozenset()
+) -> None:
+    """Raise CheckpointError unless going on from `checkpoint` with `recipe` continues the very same run.
+
+    Args:
+        may_change: settings that may differ besides those which make no difference.
+    """
     old, new = leaves(checkpoint.recipe), leaves(recipe)
     free = _FREE_TO_CHANGE + (("train.epochs",) if recipe.optim.schedule == "multistep" else ())
     changed = [
         f"{name} was {old.get(name)!r}, is {new.get(name)!r}"
         for name in sorted(old.keys() | new.keys())
-        if old.get(name) != new.get(name) and not name.startswith(free)
+        if old.get(name) != new.get(name) and not name.startswith(free) and name not in may_change
     ]
     if checkpoint.dataset_digest != dataset_digest:
         changed.append("the training split is another one")

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 
+from engine.learner import Learned
 from pipelines.loader import BatchLoader
 
 
 @dataclass
 class Pace:
-    """Samples trained on, the seconds that it took, and those of them that were spent in the loader."""
+    """Samples trained on by all ranks, the seconds that it took, and those of them that were spent in the loader."""
 
     samples: int = 0
     seconds: float = 0.0
@@ -35,23 +35,26 @@ class Pace:
 
 
 class EpochClock:
-    """Starts when it is made. `loss` is the mean over the samples so far."""
+    """Starts when it is made. `loss` is the mean over the samples so far, of all ranks."""
 
     def __init__(self, loader: BatchLoader[Any]) -> None:
         self._loader = loader
         self._started = time.perf_counter()
         self._waited_before = loader.waited_s
-        self._samples = 0
+        self._samples = torch.zeros((), dtype=torch.float64)
         self._loss = torch.zeros(())
 
-    def count(self, samples: int, loss: Tensor) -> None:
-        self._samples += samples
-        self._loss = self._loss.to(loss.device) + samples * loss
+    def count(self, learned: Learned) -> None:
+        """Does not wait for a GPU."""
+        device = learned.loss.device
+        self._samples = self._samples.to(device) + learned.samples
+        self._loss = self._loss.to(device) + learned.samples * learned.loss
 
     @property
     def loss(self) -> float:
-        return float(self._loss) / max(self._samples, 1)
+        return float(self._loss) / max(float(self._samples), 1)
 
     @property
     def pace(self) -> Pace:
-        return Pace(self._samples, time.perf_counter() - self._started, self._loader.waited_s - self._waited_before)
+        seconds, waited = time.perf_counter() - self._started, self._loader.waited_s - self._waited_before
+        return Pace(int(self._samples), seconds, waited)

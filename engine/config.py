@@ -116,7 +116,8 @@ class OptimConfig(Frozen):
 
 
 class TrainConfig(Frozen):
-    """`batch_size` counts samples of a loader's batch; `accumulate` such batches make one step of the optimiser.
+    """`batch_size` counts samples of a loader's batch, of all processes that train together; `accumulate` such batches
+    make one step of the optimiser. With `sync_batchnorm` batch normalisation takes its means over all processes.
 
     At the end loader and network are measured alone for `verdict_seconds` each, to say what limits the speed.
     `precision` "auto" is bf16 mixed precision where the hardware computes in it, else 32 bit.
@@ -126,6 +127,7 @@ class TrainConfig(Frozen):
     batch_size: PositiveInt = 128
     accumulate: PositiveInt = 1
     precision: Precision = "auto"
+    sync_batchnorm: bool = False
     channels_last: bool = True
     seed: NonNegativeInt = 0
     validate_every: PositiveInt = 1

@@ -13,11 +13,21 @@ from pipelines.settings import ReadSettings
 from pose.skeletons import SKELETONS, Skeleton
 from sharding.dataset import ShardedDataset, open_dataset
 from sharding.retry import RetryPolicy
+from sharding.storage import Folder, open_folder
 
 
 def open_split(uri: str, storage: StorageConfig) -> ShardedDataset:
     """A split at a URI, with the recipe's patience. Raises NotADatasetError, BrokenShardError or StorageError."""
-    return open_dataset(uri, RetryPolicy(attempts=storage.attempts, timeout_s=storage.timeout_s))
+    return open_dataset(uri, _patience(storage))
+
+
+def open_storage(uri: str, storage: StorageConfig) -> Folder:
+    """A folder at a URI, with the recipe's patience; it need not exist. Raises StorageError."""
+    return open_folder(uri, _patience(storage))
+
+
+def _patience(storage: StorageConfig) -> RetryPolicy:
+    return RetryPolicy(attempts=storage.attempts, timeout_s=storage.timeout_s)
 
 
 def read_settings(storage: StorageConfig) -> ReadSettings:

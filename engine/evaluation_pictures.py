@@ -21,6 +21,10 @@ class EvaluationPictures:
     def __len__(self) -> int:
         return len(self.image_rows)
 
+    def part(self, start: int, stop: int) -> "EvaluationPictures":
+        """Those from `start` up to `stop`."""
+        return EvaluationPictures(self.dataset, self.image_rows[start:stop])
+
 
 @dataclass(frozen=True)
 class EvaluationPicture:

@@ -1,17 +1,37 @@
-"""The device and the precision that a network runs with."""
+"""The device and the precision that a network runs with, and the processes that train it together."""
 
+import os
 from typing import Literal
 
 import lightning_fabric
 import torch
+from lightning_fabric.strategies import DDPStrategy, Strategy
 
 from engine.config import Precision
+from engine.ranks import LaunchedRanks, launched_world_size
 
 
 def make_fabric(precision: Precision) -> lightning_fabric.Fabric:
     """One device: a GPU where there is one, else the CPU."""
-    accelerator = "cuda" if torch.cuda.is_available() else "cpu"
-    return lightning_fabric.Fabric(accelerator=accelerator, devices=1, precision=resolved_precision(precision))
+    return lightning_fabric.Fabric(accelerator=_accelerator(), devices=1, precision=resolved_precision(precision))
+
+
+def make_training_fabric(precision: Precision) -> lightning_fabric.Fabric:
+    """The same, for each of the processes that torchrun or Ray Train has started."""
+    if launched_world_size() == 1:
+        return make_fabric(precision)
+    strategy: Strategy = DDPStrategy(
+        cluster_environment=LaunchedRanks(),
+        broadcast_buffers=False,  # the writing rank's are handed out before they are used
+    )
+    fabric = lightning_fabric.Fabric(
+        accelerator=_accelerator(),
+        devices=int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
+        strategy=strategy,
+        precision=resolved_precision(precision),
+    )
+    fabric.launch()
+    return fabric
 
 
 def resolved_precision(precision: Precision) -> Literal["32-true", "bf16-mixed"]:
@@ -19,6 +39,10 @@ def resolved_precision(precision: Precision) -> Literal["32-true", "bf16-mixed"]
     if precision != "auto":
         return precision
     return "bf16-mixed" if _computes_in_bf16() else "32-true"
+
+
+def _accelerator() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _computes_in_bf16() -> bool:

@@ -1,11 +1,12 @@
 """The inference loop: a network over every sample of a split, then the official score."""
 
-from collections.abc import Callable, Sized
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
 
-from engine.task import Task
+from engine.ranks import Ranks
+from engine.task import EvaluationSamples, Task
 from evaluation.predictions import Predictions
 from evaluation.score import Score, evaluate
 from models import HeatmapNetwork
@@ -21,12 +22,32 @@ class Answers:
     left_out: int
 
 
+def predict_together(
+    ranks: Ranks,
+    task: Task,
+    model: torch.nn.Module,
+    network: HeatmapNetwork,
+    samples: EvaluationSamples,
+    device: torch.device,
+    on_samples: Callable[[int], None] = lambda count: None,
+) -> Answers | None:
+    """As `predict_split`, each rank looking at a part of the split; only the rank that writes gets the answers."""
+    ranks.copy_buffers(network)
+    bounds = [len(samples) * rank // ranks.size for rank in (ranks.rank, ranks.rank + 1)]
+    part = samples if ranks.size == 1 else samples.part(*bounds)
+    parts = ranks.gather(predict_split(task, model, network, part, device, on_samples))
+    if not parts:
+        return None
+    predictions = Predictions.concatenate([part.predictions for part in parts])
+    return Answers(predictions, sum(part.left_out for part in parts))
+
+
 @torch.no_grad()
 def predict_split(
     task: Task,
     model: torch.nn.Module,
     network: HeatmapNetwork,
-    samples: Sized,
+    samples: EvaluationSamples,
     device: torch.device,
     on_samples: Callable[[int], None] = lambda count: None,
 ) -> Answers:
@@ -36,6 +57,8 @@ def predict_split(
         model: what is called, e.g. wrapped for mixed precision. network: says what its outputs are.
         on_samples: called with the number of samples done since the last call.
     """
+    if not len(samples):
+        return Answers(Predictions.empty(task.skeleton.num_keypoints), 0)
     was_training = model.training
     model.eval()
     loader = task.evaluation_loader(samples, device)

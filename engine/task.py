@@ -1,6 +1,6 @@
 """What the loops need to know of a way to estimate poses; `TopDownTask` and `BottomUpTask` are the two."""
 
-from collections.abc import Iterator, Sequence, Sized
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,9 +10,19 @@ from torch import Tensor
 from engine.config import Recipe
 from evaluation.predictions import Predictions
 from models import HeatmapNetwork, OutputMap
+from models.batch_mean import MeanOverRanks, alone
 from pipelines.loader import BatchLoader
 from pose.skeletons import Skeleton
 from sharding.dataset import ShardedDataset
+
+
+class EvaluationSamples(Protocol):
+    """What is looked at, in the order of the split."""
+
+    def __len__(self) -> int: ...
+
+    def part(self, start: int, stop: int) -> "EvaluationSamples":
+        """Some of them."""
 
 
 class EvaluationLoader(Protocol):
@@ -43,10 +53,16 @@ class Task(Protocol):
     def training_input(self, batch: Any) -> Tensor:
         """What the network is fed, (B, 3, H, W), of a batch of `training_loader`."""
 
-    def loss(self, maps: tuple[Tensor, ...], outputs: tuple[OutputMap, ...], batch: Any) -> Tensor:
-        """A scalar; the host never waits for a GPU."""
+    def loss(
+        self,
+        maps: tuple[Tensor, ...],
+        outputs: tuple[OutputMap, ...],
+        batch: Any,
+        over_ranks: MeanOverRanks = alone,
+    ) -> Tensor:
+        """A scalar, whose mean over the ranks is that of the global batch; the host never waits for a GPU."""
 
-    def evaluation_samples(self, dataset: ShardedDataset) -> Sized:
+    def evaluation_samples(self, dataset: ShardedDataset) -> EvaluationSamples:
         """What evaluation goes through, for `evaluation_loader`. Raises ConfigError if there is nothing."""
 
     def evaluation_loader(self, samples: Any, device: torch.device) -> EvaluationLoader: ...

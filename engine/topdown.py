@@ -16,6 +16,7 @@ from engine.heatmap_targets import HeatmapTargets
 from engine.network_input import network_input
 from evaluation.predictions import Predictions
 from models import HeatmapNetwork, OutputMap
+from models.batch_mean import MeanOverRanks, alone
 from models.losses import joints_mse
 from pipelines.samples import PersonSamples, TopDownSamples
 from pipelines.topdown import TopDownBatch, TopDownLoader, TopDownSettings
@@ -112,7 +113,13 @@ class TopDownTask:
             )
         return codec
 
-    def loss(self, maps: tuple[Tensor, ...], outputs: tuple[OutputMap, ...], batch: TopDownBatch) -> Tensor:
+    def loss(
+        self,
+        maps: tuple[Tensor, ...],
+        outputs: tuple[OutputMap, ...],
+        batch: TopDownBatch,
+        over_ranks: MeanOverRanks = alone,
+    ) -> Tensor:
         """The weighted sum over the network's outputs, each as it says of itself; the host never waits for a GPU."""
         keypoints, visibility, valid = (
             tensor.to(maps[0].device, non_blocking=True) for tensor in (batch.keypoints, batch.visibility, batch.valid)
@@ -122,7 +129,9 @@ class TopDownTask:
         for predicted, output in zip(maps, outputs, strict=True):
             if output.loss_weight != 0:
                 target, weights = targets.of(output, self._fitting_codec(output, predicted))
-                total = total + output.loss_weight * joints_mse(predicted, target, weights, valid, output.hardest)
+                total = total + output.loss_weight * joints_mse(
+                    predicted, target, weights, valid, output.hardest, over_ranks
+                )
         return total
 
     def ranking(self, predictions: Predictions) -> tuple[None, float]:

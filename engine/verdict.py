@@ -12,14 +12,17 @@ import torch
 
 from engine.clock import Pace
 from engine.learner import Learner
+from engine.ranks import Ranks
 from pipelines.loader import BatchLoader
+from pose.errors import UserError
 
 VERDICT = "verdict.json"
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Samples per second: achieved, by the loader alone, by the network alone; and the share of time spent waiting.
+    """Samples per second of all ranks: achieved, by the loader alone, by the network alone; and the share of time spent
+    waiting.
 
     On a CPU the two share its cores, so that together they reach less than either alone.
     """
@@ -48,14 +51,29 @@ class Verdict:
 
 def judge(pace: Pace, loader: BatchLoader[Any], learner: Learner, device: torch.device, seconds: float) -> Verdict:
     """Measure loader and network alone, for `seconds` each. Moves the loader on and changes the network's weights."""
-    batch = next(iter(loader))
-    loader.close()  # what was fetched ahead while the network worked does not count
+    batch, loader_alone = _loader_measured(loader, learner.ranks, seconds)
     return Verdict(
         achieved=pace.rate,
-        loader_alone=_loader_rate(loader, seconds),
+        loader_alone=loader_alone,
         network_alone=_network_rate(learner, batch, loader.step, device, seconds),
         waiting=pace.waiting,
     )
+
+
+def _loader_measured(loader: BatchLoader[Any], ranks: Ranks, seconds: float) -> tuple[Any, float]:
+    """A batch, and the rate of all ranks' loaders together. Raises UserError on every rank if one of them fails."""
+    batch, rate, failed = None, 0.0, ""
+    try:
+        batch = next(iter(loader))
+        loader.close()  # what was fetched ahead while the network worked does not count
+        rate = _loader_rate(loader, seconds)
+    except (UserError, OSError) as error:
+        failed = str(error)
+    answers = ranks.share((rate, failed))
+    for _, reason in answers:
+        if reason:
+            raise UserError(reason)
+    return batch, sum(rate for rate, _ in answers)
 
 
 def _loader_rate(loader: BatchLoader[Any], seconds: float) -> float:
@@ -75,16 +93,16 @@ def _network_rate(learner: Learner, batch: Any, step: int, device: torch.device,
 
     steps = itertools.count()
 
-    def learn() -> None:
-        learner.learn(batch, step + next(steps))  # steps go on, so that one in `accumulate` is the optimiser's
+    def learn() -> int:
+        learned = learner.learn(batch, step + next(steps))  # steps go on: one in `accumulate` is the optimiser's
         if device.type == "cuda":
             torch.cuda.synchronize(device)
+        return int(learned.samples)
 
     learn()
     count, started = 0, time.perf_counter()
-    while time.perf_counter() - started < seconds:
-        learn()
-        count += int(batch.valid.sum())
+    while learner.ranks.agreed(lambda: time.perf_counter() - started < seconds):
+        count += learn()
     return count / (time.perf_counter() - started)
 
 

@@ -3,11 +3,17 @@
 import torch
 from torch import Tensor
 
+from models.batch_mean import MeanOverRanks, alone, batch_mean
 from pose.person_heatmaps import inside_map
 
 
 def tag_loss(
-    tags: Tensor, keypoints: Tensor, shown: Tensor, person_image: Tensor, valid: Tensor
+    tags: Tensor,
+    keypoints: Tensor,
+    shown: Tensor,
+    person_image: Tensor,
+    valid: Tensor,
+    over_ranks: MeanOverRanks = alone,
 ) -> tuple[Tensor, Tensor]:
     """How far apart the tags of one person are, and how near those of different persons: (pull, push), scalars.
 
@@ -20,6 +26,7 @@ def tag_loss(
         keypoints: (M, K, 2), heatmap px; values of those that are not shown are ignored, NaN included.
         shown: (M, K) bool. person_image: (M,) int64.
         valid: (B,) bool; other rows, and persons in them, do not count.
+        over_ranks: see `models.batch_mean`.
     """
     shown = shown & inside_map(keypoints, (tags.shape[2], tags.shape[3]))
     means, spreads = _of_persons(_read(tags, keypoints, shown, person_image), shown)
@@ -31,8 +38,7 @@ def tag_loss(
     pairs = ((person_image[:, None] == person_image) & counted).fill_diagonal_(False)
     near = (torch.exp(-(means[:, None] - means).square()) * pairs).sum(dim=1)
     push = 0.5 * (members * near).sum(dim=1) / (number * (number - 1)).clamp(min=1)
-    images = valid.sum().clamp(min=1)
-    return torch.where(valid, pull, 0).sum() / images, torch.where(valid, push, 0).sum() / images
+    return batch_mean(pull, valid, over_ranks), batch_mean(push, valid, over_ranks)
 
 
 def _read(tags: Tensor, keypoints: Tensor, shown: Tensor, person_image: Tensor) -> Tensor:

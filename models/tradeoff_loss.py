@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from models.batch_mean import MeanOverRanks, alone, batch_mean
+
 
 def tradeoff_mse(
     predicted: Tensor,
@@ -17,6 +19,7 @@ def tradeoff_mse(
     ignore: Tensor | None = None,
     counted: Tensor | None = None,
     region: Tensor | None = None,
+    over_ranks: MeanOverRanks = alone,
 ) -> Tensor:
     """The mean over b, c, h, w of M · (predicted − target)², a scalar, in single precision at least.
 
@@ -30,11 +33,12 @@ def tradeoff_mse(
         counted: (B, C) bool, which channels the picture's annotation says something about; default all.
         region: (B, h, w) bool, one keypoint region for all channels, see `common_region`; default, for each channel,
             where its target is positive (`pose.person_heatmaps`).
+        over_ranks: see `models.batch_mean`.
     """
     losses: Tensor = _TradeoffError.apply(predicted, target, background, ignore, region)
     if counted is not None:
         losses = losses * counted
-    return torch.where(valid, losses.mean(dim=1), 0).sum() / valid.sum().clamp(min=1)
+    return batch_mean(losses.mean(dim=1), valid, over_ranks)
 
 
 def common_region(*targets: Tensor) -> Tensor:

@@ -39,9 +39,22 @@ class BadSamples:
         return self._reasons
 
     @property
+    def samples(self) -> frozenset[int]:
+        """The samples in them."""
+        with self._lock:
+            return frozenset(self._samples)
+
+    @property
     def count(self) -> int:
         """Samples in them, each counted once."""
         return len(self._samples)
+
+    def add(self, reasons: Mapping[str, str], samples: frozenset[int]) -> None:
+        """Note what other ranks have left out. Raises TooManyBadSamplesError."""
+        with self._lock:
+            self._reasons |= reasons
+            self._samples |= samples
+            self._require_few()
 
     def undecodable(self, image_row: int) -> BrokenPicture | None:
         """What is known of a picture that the graph failed on before."""
@@ -65,9 +78,12 @@ class BadSamples:
                 _LOG.warning("left out: %s: %s", picture.location, picture.reason)
             self._reasons[picture.location] = picture.reason
             self._samples.update(samples.tolist())
-            if self.count > self._max_share * self._total:
-                raise TooManyBadSamplesError(
-                    f"{self.count} of {self._total} samples lie in pictures that cannot be used, more than "
-                    f"data.max_bad_share={self._max_share:g} allows; mend the split, or raise it. The last: "
-                    f"{picture.location}: {picture.reason}"
-                )
+            self._require_few()
+
+    def _require_few(self) -> None:
+        if self.count > self._max_share * self._total:
+            where, why = list(self._reasons.items())[-1]
+            raise TooManyBadSamplesError(
+                f"{self.count} of {self._total} samples lie in pictures that cannot be used, more than "
+                f"data.max_bad_share={self._max_share:g} allows; mend the split, or raise it. The last: {where}: {why}"
+            )

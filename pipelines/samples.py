@@ -93,6 +93,18 @@ class TopDownSamples:
             keypoints,
         )
 
+    def part(self, start: int, stop: int) -> "TopDownSamples":
+        """Those from `start` up to `stop`."""
+        some = slice(start, stop)
+        return TopDownSamples(
+            self.dataset,
+            self.image_rows[some],
+            self._instance_ids[some],
+            self._box_scores[some],
+            self._columns,
+            self._rows[some],
+        )
+
     def find(self, instance_id: int) -> int | None:
         """The sample of an instance, None if it is not among them."""
         found = np.flatnonzero(self._instance_ids == instance_id)

@@ -78,10 +78,10 @@ class Seen:
         self.die_at: int | None = None
         loss = TopDownTask.loss
 
-        def recorded(task: TopDownTask, maps, outputs, batch: TopDownBatch):  # type: ignore[no-untyped-def]
+        def recorded(task: TopDownTask, maps, outputs, batch: TopDownBatch, *over_ranks):  # type: ignore[no-untyped-def]
             if self.die_at is not None and len(self.batches) >= self.die_at:
                 raise Seen.Killed
             self.batches.append(batch.instance_ids[batch.valid].tolist())
-            return loss(task, maps, outputs, batch)
+            return loss(task, maps, outputs, batch, *over_ranks)
 
         monkeypatch.setattr(TopDownTask, "loss", recorded)

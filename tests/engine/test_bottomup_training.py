@@ -61,11 +61,11 @@ class Recorded:
         self.die_at: int | None = None
         loss = BottomUpTask.loss
 
-        def recorded(task: BottomUpTask, maps: Any, outputs: Any, batch: BottomUpBatch) -> Tensor:
+        def recorded(task: BottomUpTask, maps: Any, outputs: Any, batch: BottomUpBatch, *over_ranks: Any) -> Tensor:
             if self.die_at is not None and len(self.batches) >= self.die_at:
                 raise Recorded.Killed
             self.batches.append(batch)
-            return loss(task, maps, outputs, batch)
+            return loss(task, maps, outputs, batch, *over_ranks)
 
         monkeypatch.setattr(BottomUpTask, "loss", recorded)
 

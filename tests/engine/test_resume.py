@@ -44,7 +44,7 @@ def assert_same_state(one: Path, other: Path) -> None:
 def scripted_scores(monkeypatch: pytest.MonkeyPatch, values: list[float]) -> list[float]:
     """Validation answers these values, one after another; returns what is left of them."""
     left = list(values)
-    monkeypatch.setattr(training, "predict_split", lambda *arguments: Answers(Predictions.empty(17), 0))
+    monkeypatch.setattr(training, "predict_together", lambda *arguments: Answers(Predictions.empty(17), 0))
     monkeypatch.setattr(
         training, "score_split", lambda *arguments: Score({"AP": (v := left.pop(0)), "AR": v / 2}, "AP", [], [])
     )
@@ -174,7 +174,7 @@ def test_killed_between_an_epoch_and_its_validation(
         raise PowerCutError
 
     with monkeypatch.context() as patch:
-        patch.setattr(training, "predict_split", cut)
+        patch.setattr(training, "predict_together", cut)
         with pytest.raises(PowerCutError):
             train(tiny(*common), console)
     interrupted = load_checkpoint(tmp_path / "run" / "last.ckpt")
