@@ -22,7 +22,7 @@ def make_training_fabric(precision: Precision) -> lightning_fabric.Fabric:
         return make_fabric(precision)
     strategy: Strategy = DDPStrategy(
         cluster_environment=LaunchedRanks(),
-        broadcast_buffers=False,  # the writing rank's are handed out before they are used
+        forward_sync_buffers=False,  # the writing rank's are handed out before they are used
     )
     fabric = lightning_fabric.Fabric(
         accelerator=_accelerator(),

@@ -1,9 +1,11 @@
 """Batch normalisation over the whole global batch, whichever processes hold it."""
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
+from torch.autograd.function import once_differentiable
 
 
 def synchronised(network: nn.Module, device: torch.device) -> None:
@@ -26,9 +28,9 @@ class _OnCpu(nn.BatchNorm2d):
         count = values.numel() // values.shape[1]
         number = torch.tensor(float(count), dtype=values.dtype)
         dist.all_reduce(number)
-        mean = all_reduce(values.sum(dim=(0, 2, 3))) / number
+        mean = _total(values.sum(dim=(0, 2, 3))) / number
         deviations = values - mean[:, None, None]
-        variance = all_reduce(deviations.square().sum(dim=(0, 2, 3))) / number
+        variance = _total(deviations.square().sum(dim=(0, 2, 3))) / number
         self._remember(mean.detach(), variance.detach() * number / (number - 1))
         scale = torch.rsqrt(variance + self.eps) * self.weight
         return (deviations * scale[:, None, None] + self.bias[:, None, None]).to(input.dtype)
@@ -42,3 +44,25 @@ class _OnCpu(nn.BatchNorm2d):
         share = self.momentum if self.momentum is not None else 1 / float(self.num_batches_tracked)
         self.running_mean.lerp_(mean, share)
         self.running_var.lerp_(variance, share)
+
+
+class _Total(torch.autograd.Function):
+    """The sum over all processes; each one's loss depends on everybody's share, and so does its gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, share: Tensor) -> Tensor:
+        total = share.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        total = gradient.contiguous().clone()
+        dist.all_reduce(total)
+        return total
+
+
+def _total(share: Tensor) -> Tensor:
+    total: Tensor = _Total.apply(share)
+    return total

@@ -56,22 +56,24 @@ def fetch_groups(
                 windows, windows[steps < start + _FIRST_STEPS]
             )
             windows = np.where(hurried, -1, windows)
-        if len(rows):
-            yield from _merged(_groups(rows[here], steps[here], sizes, max_bytes) for here in _by_first_use(windows))
-        else:  # more ranks than samples; this says how far the schedule is
-            yield FetchGroup(rows, steps, first)
+        yield from _merged(_groups(rows[here], steps[here], sizes, max_bytes) for here in _by_first_use(windows))
         epoch += 1
 
 
 def _uses(
     plan: Plan, epoch: int, first: int, last: int, rank: int, world_size: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
-    """Image row, step and window of every sample that `rank` takes in the steps `first` … `last` − 1."""
+    """Image row, step and window of every sample that `rank` takes in the steps `first` … `last` − 1.
+
+    Filling rows repeat the first sample of their batch.
+    """
     order, begin = plan.order(epoch), epoch * plan.steps_per_epoch
-    places = np.arange((first - begin) * plan.batch_size, min((last - begin) * plan.batch_size, len(order.samples)))
+    places = np.arange((first - begin) * plan.batch_size, (last - begin) * plan.batch_size)
     share = plan.batch_size // world_size
     places = places[places % plan.batch_size // share == rank]
-    return plan.image_rows[order.samples[places]], places // plan.batch_size + begin, order.windows[places]
+    steps = places // plan.batch_size + begin
+    places = np.where(places < len(order.samples), places, places // plan.batch_size * plan.batch_size)
+    return plan.image_rows[order.samples[places]], steps, order.windows[places]
 
 
 def _by_first_use(windows: NDArray[np.int32]) -> Iterator[NDArray[np.int64]]:

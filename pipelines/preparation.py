@@ -61,12 +61,21 @@ class Preparation(Generic[Batch]):
 
     def prepare(self, step: int, source: PictureSource) -> Prepared[Batch]:
         """This rank's share of a global batch, all but the pixels. Depends on nothing but the step."""
-        samples, passes = self._planned(step)
-        return self.prepare_samples(samples, passes, step, source)
+        settings, planned = self.settings, self.plan.batch(step)
+        size = settings.batch_size // settings.world_size
+        here = slice(settings.rank * size, (settings.rank + 1) * size)
+        samples, passes = planned.samples[here], planned.passes[here]
+        # Filling rows repeat a real sample, so that the graph needs no special case. It is the same one on all ranks:
+        # nothing counts these rows, but batch normalisation sees them.
+        valid = samples >= 0
+        return self.prepare_samples(np.where(valid, samples, planned.samples[0]), passes, step, source, valid)
 
-    def prepare_samples(self, samples: Ints, passes: Ints, step: int, source: PictureSource) -> Prepared[Batch]:
-        """Any samples (B,), those that are −1 as filling, in the given passes over their splits."""
-        share, broken = self._share(samples, passes, step, source)
+    def prepare_samples(
+        self, samples: Ints, passes: Ints, step: int, source: PictureSource, valid: NDArray[np.bool_] | None = None
+    ) -> Prepared[Batch]:
+        """Any samples (B,), in the given passes over their splits. All are valid unless `valid` (B,) says otherwise."""
+        valid = np.ones(len(samples), dtype=np.bool_) if valid is None else valid
+        share, broken = self._share(samples, passes, valid, step, source)
         graph_input, batch = self.maker.make(share)
         return Prepared(share, graph_input, batch.without(broken) if broken.any() else batch)
 
@@ -87,21 +96,12 @@ class Preparation(Generic[Batch]):
         """Reads what it is asked for at once; what local splits need, and single batches."""
         return PictureReader(self.maker.index, tolerant=self.settings.on_bad_sample == "skip")
 
-    def _planned(self, step: int) -> tuple[Ints, Ints]:
-        """Samples and passes of this rank's share of a global batch."""
-        settings, planned = self.settings, self.plan.batch(step)
-        size = settings.batch_size // settings.world_size
-        here = slice(settings.rank * size, (settings.rank + 1) * size)
-        return planned.samples[here], planned.passes[here]
-
-    def _share(self, samples: Ints, passes: Ints, step: int, source: PictureSource) -> tuple[Share, NDArray[np.bool_]]:
+    def _share(
+        self, samples: Ints, passes: Ints, valid: NDArray[np.bool_], step: int, source: PictureSource
+    ) -> tuple[Share, NDArray[np.bool_]]:
         """Samples with their pictures, and which rows (B,) lie in pictures that cannot be used."""
-        valid = samples >= 0
-        # Filling rows repeat a real sample, so that the graph needs no special case; nothing counts them.
-        samples = np.where(valid, samples, samples[0] if valid[0] else 0)
         rows, picture_of_sample = np.unique(self.maker.image_rows[samples], return_inverse=True)
-        # A rank that has nothing but filling reads nothing.
-        found = source.read(step, rows) if valid.any() else [PLACEHOLDER] * len(rows)
+        found = source.read(step, rows)
         known = self.bad_samples.undecodable
         found = [known(row) or picture for row, picture in zip(rows.tolist(), found, strict=True)]
         absent = np.array([picture is PLACEHOLDER or isinstance(picture, BrokenPicture) for picture in found])
