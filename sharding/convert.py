@@ -13,9 +13,10 @@ from sharding.schema import SCHEMA_VERSION
 from sharding.shard_building import build_shards
 from sharding.storage import Folder
 
-__all__ = ["REJECTS", "ConversionError", "ConversionSettings", "convert"]
+__all__ = ["REJECTS", "BuildShards", "ConversionError", "ConversionSettings", "convert"]
 
 REJECTS = "rejects.jsonl"
+BuildShards = Callable[[RawDataset, ConversionSettings, WorkingFolder, Callable[[int], None]], list[ShardState]]
 
 
 def convert(
@@ -23,6 +24,7 @@ def convert(
     folder: Folder,
     settings: ConversionSettings,
     on_images: Callable[[int], None] = lambda count: None,
+    build: BuildShards = build_shards,
 ) -> Manifest:
     """Write the shards of `raw` to `folder`, the manifest last. Returns the manifest.
 
@@ -30,6 +32,7 @@ def convert(
 
     Args:
         on_images: called with the number of pictures done since the last call.
+        build: brings about the state of every shard, in order; by default in this process.
     Raises:
         ConversionError: the folder holds another dataset, another conversion writes to it, nothing could be converted,
             or, if strict, something had to be refused.
@@ -40,7 +43,7 @@ def convert(
         if folder.exists(MANIFEST):
             manifest = _finished_before(folder, raw, settings)
         else:
-            states = build_shards(raw, settings, work, on_images)
+            states = build(raw, settings, work, on_images)
             manifest = _finish(raw, settings, states, work)
         work.delete()
     return manifest

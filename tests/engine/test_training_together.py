@@ -44,7 +44,8 @@ class Launched:
         done = subprocess.run(
             [sys.executable, *command],
             cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+            env=os.environ
+            | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"},
             capture_output=True,
             text=True,
             timeout=240,
@@ -95,7 +96,7 @@ def test_two_ranks_train_as_one_does(
         assert together["metrics"] == pytest.approx(alone["metrics"], abs=1e-4)
         assert alone["metrics"]["AP"] >= 0
     weights = [load_checkpoint(tmp_path / f"run-{ranks}" / "last.ckpt").model for ranks in (1, 2)]
-    torch.testing.assert_close(weights[1], weights[0], rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(weights[1], weights[0], rtol=1e-3, atol=2e-3)
 
 
 def normalised_together(rank: int, folder: str) -> None:
@@ -173,7 +174,8 @@ def test_what_any_rank_leaves_out_is_listed_and_counted_once(
     shutil.copytree(mini_shards("coco"), tmp_path / "damaged")
     split = open_dataset(tmp_path / "damaged")
     offsets = split.image_column("offset").all()
-    rows = np.unique(split.instance_images[split.trainable])[:3]
+    rows = np.unique(split.instance_images[split.trainable])
+    rows = rows[split.image_column("offset").shard_of(rows) == 0]
     tar = tmp_path / "damaged" / split.tar_name(0)
     data = bytearray(tar.read_bytes())
     for row in rows:
@@ -186,7 +188,7 @@ def test_what_any_rank_leaves_out_is_listed_and_counted_once(
         assert run.status == 0, run.output
         lines = (tmp_path / f"run-{ranks}" / "bad_samples.jsonl").read_text().splitlines()
         pictures = [json.loads(line)["picture"] for line in lines]
-        assert len(pictures) == len(set(pictures)) == 3
+        assert len(pictures) == len(set(pictures)) == len(rows) > 1
         told.append((set(pictures), re.findall(r"(\d+) instances left out", run.output)))
     assert told[0] == told[1]
 

@@ -1,0 +1,28 @@
+"""Paths that mean the same in every process of a cluster, whatever its working directory is."""
+
+from pathlib import Path
+from typing import Any
+
+from engine.config import Recipe, leaves, parse_recipe
+
+_PATHS = ("run_dir", "data.train", "data.val", "model.weights", "evaluate.detections", "storage.cache",
+          "bottomup.grouping.score_net")  # fmt: skip
+
+
+def absolute(place: str) -> str:
+    """A URI as it is, a path from the root."""
+    return place if "://" in place else str(Path(place).expanduser().resolve())
+
+
+def with_absolute_places(recipe: Recipe) -> Recipe:
+    """The recipe with every path that it names made absolute."""
+    tree, set_ones = recipe.model_dump(), leaves(recipe)
+    for name in _PATHS:
+        value = set_ones.get(name)
+        if value is not None:
+            *groups, leaf = name.split(".")
+            node: dict[str, Any] = tree
+            for group in groups:
+                node = node[group]
+            node[leaf] = absolute(value) if isinstance(value, str) else tuple(map(absolute, value))
+    return parse_recipe(tree)

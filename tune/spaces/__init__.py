@@ -1,0 +1,1 @@
+"""Search spaces, one per file; `tune.load_space` finds them."""
