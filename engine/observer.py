@@ -34,8 +34,11 @@ class Observer(Protocol):
         may_change: dotted settings in which the recipe may differ from that checkpoint's.
     """
 
-    start_from: Path | None
-    may_change: frozenset[str]
+    @property
+    def start_from(self) -> Path | None: ...
+
+    @property
+    def may_change(self) -> frozenset[str]: ...
 
     def epoch_done(self, report: EpochReport, checkpoint: Path | None) -> None:
         """`checkpoint` holds everything up to here; None on ranks that write none."""

@@ -93,9 +93,8 @@ def _fit(trainer: TorchTrainer, folder: Folder) -> None:
         trainer.fit()
     except TrainingFailedError as error:
         _raise_recorded(folder)
-        raise ClusterError(
-            f"the training in {folder.uri} died too often; the last time: {_last_line(error)}"
-        ) from error
+        died = f"the training in {folder.uri} died too often; the last time: {_last_line(error)}"
+        raise ClusterError(died) from error
     _raise_recorded(folder)
 
 

@@ -17,7 +17,7 @@ from engine.config import ConfigError, Recipe, override
 from engine.observer import EpochReport
 from engine.train import LAST, train
 from pose.errors import UserError
-from sharding.storage import StorageError, open_folder
+from sharding.storage import Folder, StorageError, open_folder
 from tune.failure import read_failure, write_failure
 from tune.patience import patiently
 from tune.space import Resources, can_change_in_training, trial_recipe
@@ -35,7 +35,12 @@ def train_trial(config: dict[str, Any], base: Recipe, resources: Resources, metr
         folder: URI of the experiment.
     """
     free = frozenset(name for name in config if can_change_in_training(name))
-    with_reasons(lambda: _train(trial_recipe(base, config), resources, metric, free), folder)
+    recipe = trial_recipe(base, config)
+    if resources.workers > 1:
+        trial_folder = open_folder(folder).subfolder(ray_tune.get_context().get_trial_id())
+        with_reasons(lambda: _train_on_workers(recipe, resources, trial_folder), folder)
+    else:
+        with_reasons(lambda: _train(recipe, resources, metric, free), folder)
 
 
 def with_reasons(work: Callable[[], None], folder: str) -> None:
@@ -56,9 +61,6 @@ def with_reasons(work: Callable[[], None], folder: str) -> None:
 
 
 def _train(recipe: Recipe, resources: Resources, metric: str, free: frozenset[str]) -> None:
-    if resources.workers > 1:
-        _train_on_workers(recipe, resources)
-        return
     torch.set_num_threads(resources.cpus)
     run_dir = Path(ray_tune.get_context().get_trial_dir()) / "run"
     own = override(recipe, [f"run_dir={run_dir}", f"data.threads={resources.cpus}", "train.verdict_seconds=0"])
@@ -68,12 +70,16 @@ def _train(recipe: Recipe, resources: Resources, metric: str, free: frozenset[st
         shutil.rmtree(run_dir, ignore_errors=True)  # searches would fill the disk; the reported checkpoints are stored
 
 
-def _train_on_workers(recipe: Recipe, resources: Resources) -> None:
-    try:
-        from tune.distributed import train_on_workers
-    except ImportError as error:
-        raise ConfigError(f"resources.workers={resources.workers}: only 1 is possible") from error
-    train_on_workers(recipe, resources.workers, resources.cpus, resources.gpus, observer_kind="tune")
+def _train_on_workers(recipe: Recipe, resources: Resources, trial_folder: Folder) -> None:
+    """Their run folder is in that of the trial; Ray Train's reports go on to the search."""
+    from ray.tune.integration.ray_train import TuneReportCallback
+
+    from tune.distributed import Workers, train_on_workers
+
+    number = resources.workers
+    own = override(recipe, [f"run_dir={trial_folder.location('run')}", "train.verdict_seconds=0"])
+    workers = Workers(number, number, resources.cpus, resources.gpus)
+    train_on_workers(own, workers, _log.info, [TuneReportCallback()])
 
 
 @dataclass
