@@ -5,22 +5,29 @@ import json
 import os
 import re
 import sys
+from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from rich.console import Console
 
     from engine.config import Recipe
     from engine.progress import SampleProgress
     from engine.trained import Weights
     from pose.drawing import Picture
+    from sharding.manifest import Manifest
     from sharding.synthetic import SyntheticFiles
 
-_PACKAGES = ("pose", "sharding", "pipelines", "models", "evaluation", "engine", "recipes")
+_PACKAGES = ("pose", "sharding", "pipelines", "models", "evaluation", "engine", "recipes", "tune")
 _FINISHED_WITH_REFUSALS = 3
+_INTERRUPTED = 130
 
 app = typer.Typer(
     help="2-D human pose estimation whose data pipeline comes first.",
@@ -35,6 +42,21 @@ Overrides = Annotated[
 ]
 
 
+class Budget(StrEnum):
+    """How much of a table's work is done."""
+
+    full = "full"
+    smoke = "smoke"
+
+
+Address = Annotated[
+    str | None, typer.Option(help="HOST:PORT of a Ray cluster  [default: the one this job runs in, else this machine]")
+]
+Dashboard = Annotated[
+    str, typer.Option(envvar="RAY_API_SERVER_ADDRESS", help="The cluster's dashboard, such as http://head:8265")
+]
+
+
 @app.command()
 def convert(
     dataset: Annotated[str, typer.Argument(help="coco, mpii or crowdpose")],
@@ -43,9 +65,13 @@ def convert(
     out: Annotated[str, typer.Option(help="Where to write the split: a folder or a URI such as s3://bucket/coco/val")],
     split: Annotated[str | None, typer.Option(help="Name of the split  [default: the last part of --out]")] = None,
     shard_size: Annotated[str, typer.Option(help="Largest size of a tar")] = "256MB",
-    workers: Annotated[int | None, typer.Option(min=1, help="Readers  [default: all cores]")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Readers  [default: all cores]; with --ray, of each shard  [default: 1]")
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first thing that has to be refused")] = False,
     check_images: Annotated[bool, typer.Option(help="Decode every picture once to find damaged files")] = True,
+    ray: Annotated[bool, typer.Option("--ray", help="Build the shards on all nodes of a Ray cluster")] = False,
+    address: Address = None,
 ) -> None:
     """Convert a raw split to tar shards with Arrow sidecars.
 
@@ -56,21 +82,21 @@ def convert(
     --out /data/coco/val2017`
     """
     from sharding.convert import REJECTS, ConversionSettings
-    from sharding.convert import convert as convert_split
     from sharding.manifest import MANIFEST
     from sharding.raw import read_raw
     from sharding.storage import open_folder
 
+    if address is not None and not ray:
+        raise typer.BadParameter("is for --ray", param_hint="--address")
     if not images.is_dir():
         raise typer.BadParameter(f"{images} is not a folder", param_hint="--images")
     folder = open_folder(out)
-    settings = ConversionSettings(
-        images, split or folder.name, _bytes(shard_size), workers or os.cpu_count() or 1, strict, check_images
-    )
+    readers = workers or (1 if ray else os.cpu_count() or 1)
+    settings = ConversionSettings(images, split or folder.name, _bytes(shard_size), readers, strict, check_images)
     _require_dataset(dataset)
     raw = read_raw(dataset, annotations, settings.split)
     finished_before = folder.exists(MANIFEST)
-    with _progress("converting", len(raw.images), "images") as bar:
+    with _converter(ray, address) as convert_split, _progress("converting", len(raw.images), "images") as bar:
         manifest = convert_split(raw, folder, settings, bar.advance)
     for note in manifest.notes:
         _say(f"note: {note}")
@@ -195,16 +221,249 @@ def verify(uri: Annotated[str, typer.Argument(help="A sharded split")]) -> None:
 def train(
     recipe: Annotated[str, typer.Argument(help="A recipe's name, or a path to a .py file that defines one")],
     settings: Overrides = None,
+    workers: Annotated[
+        str, typer.Option(help="N processes that Ray starts, or LEAST-MOST: as many as there is room for")
+    ] = "",
+    gpus_per_worker: Annotated[float, typer.Option(min=0, help="With --workers")] = 0,
+    cpus_per_worker: Annotated[float, typer.Option(min=0.1, help="With --workers")] = 1,
+    address: Address = None,
 ) -> None:
-    """Train a recipe; a run folder that holds a checkpoint of it is resumed.
+    """Train a recipe; a run folder that holds a checkpoint of it is resumed. The run folder may be a URI.
 
     Example: `posestream train simplebaseline_resnet50_coco_256x192 data.train=/data/coco/train2017
-    data.val=/data/coco/val2017 model.weights=resnet50.pth`
+    data.val=/data/coco/val2017 model.weights=resnet50.pth`, or on 8 GPUs of a Ray cluster with
+    `--workers 8 --gpus-per-worker 1 --address head:6379 run_dir=s3://bucket/runs/r50`
     """
+    from engine.run_folder import BEST, LAST
     from engine.train import train as train_recipe
 
-    result = train_recipe(_chosen_recipe(recipe, settings), _console())
-    _say(f"{result.steps} batches; best: {result.best}, last: {result.last}")
+    chosen = _chosen_recipe(recipe, settings)
+    if not workers:
+        result = train_recipe(chosen, _console())
+        if result.score is not None or int(os.environ.get("RANK", "0")) == 0:
+            _say(f"{result.steps} batches; best: {result.best}, last: {result.last}")
+        return
+    from tune.cluster import connected
+    from tune.distributed import Workers, train_on_workers
+
+    match = re.fullmatch(r"([1-9]\d*)(?:-([1-9]\d*))?", workers)
+    if match is None:
+        raise typer.BadParameter(f"expected N or LEAST-MOST, got {workers!r}", param_hint="--workers")
+    least, most = int(match[1]), int(match[2] or match[1])
+    if least > most:
+        raise typer.BadParameter(f"{least} is more than {most}", param_hint="--workers")
+    with connected(address):
+        train_on_workers(chosen, Workers(least, most, cpus_per_worker, gpus_per_worker), _say)
+    _say(f"best: {chosen.run_dir}/{BEST}, last: {chosen.run_dir}/{LAST}")
+
+
+class _SpaceOrCommand(TyperGroup):
+    """`tune SPACE …` is short for `tune run SPACE …`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        own = not args or args[0] in self.commands or args[0] == "--help"
+        return super().parse_args(ctx, args if own else ["run", *args])
+
+
+tune_app = typer.Typer(cls=_SpaceOrCommand, no_args_is_help=True, rich_markup_mode="markdown")
+app.add_typer(tune_app, name="tune", help="Search a recipe's settings: `posestream tune SPACE`.")
+
+
+@tune_app.command("run")
+def tune_run(
+    space: Annotated[str, typer.Argument(help="A search space's name (`list` names all), or a path to a .py file")],
+    out: Annotated[
+        str,
+        typer.Option(help="Folder or URI; the same command goes on there  [default: runs/tune/SPACE]"),
+    ] = "",
+    settings: Overrides = None,
+    address: Address = None,
+    cpus: Annotated[int | None, typer.Option(min=1, help="Cores of a Ray started here  [default: all]")] = None,
+) -> None:
+    """Search a recipe's settings with Ray Tune. `tune.NAME=VALUE` sets the search's own, such as tune.trials=16.
+
+    Example: `posestream tune learning_rate data.train=DIR data.val=DIR --out runs/lr`
+    """
+    from tune import list_spaces, load_space
+
+    if space == "list":
+        print("\n".join(list_spaces()))
+        return
+    chosen = load_space(space)
+    from tune.search import search
+    from tune.space import adjusted
+
+    folder = out or f"runs/tune/{Path(space).stem}"
+    outcome = search(adjusted(chosen, settings or []), folder, _console(), address, cpus)
+    for line in outcome.lines():
+        _say(line)
+    if outcome.interrupted or outcome.trial is None:
+        raise typer.Exit(1)
+
+
+@tune_app.command("report")
+def tune_report(
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="The --out folder of a search, local or a URI")],
+    out: Annotated[Path | None, typer.Option(help="Where to write  [default: DIR, if it is on this machine]")] = None,
+) -> None:
+    """Show a search's best trials, also while it runs; write best_recipe.json, for `posestream train`, and report.html.
+
+    Example: `posestream tune report runs/lr`, or `posestream tune report s3://bucket/lr --out lr-report`
+    """
+    from sharding.storage import open_folder
+    from tune.report import write_report
+
+    report = write_report(open_folder(folder), out, _console())
+    for note in report.notes:
+        _say(f"note: {note}")
+    if report.recipe is not None:
+        _say(f"train with the best settings: posestream train {report.recipe}")
+    _say(f"all of it: {report.page}")
+
+
+@app.command()
+def ablate(
+    table: Annotated[str, typer.Argument(help="A paper's table such as enhancenet-5d; `list` names all")],
+    out: Annotated[
+        str, typer.Option(help="Folder or URI that all machines see: networks, results, and the table's files")
+    ] = "runs/ablation",
+    data: Annotated[list[str] | None, typer.Option(help="Training split; several are mixed")] = None,
+    val: Annotated[str, typer.Option(help="The split that the table is measured on")] = "",
+    budget: Annotated[
+        Budget, typer.Option(help="full: as published; smoke: minutes, on synthetic people unless --data is given")
+    ] = Budget.full,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Trainings of each row  [default: 3; smoke: 1]")] = None,
+    detections: Annotated[
+        list[str] | None, typer.Option(help="FILE of detected boxes, or DETECTOR=FILE where a table compares detectors")
+    ] = None,
+    weights: Annotated[
+        list[str] | None, typer.Option(help="NETWORK=FILE to start from, by the end of a network's name: resnet50=FILE")
+    ] = None,
+    address: Address = None,
+    cpus: Annotated[int | None, typer.Option(min=1, help="Of each trial  [default: a GPU's share, at most 4]")] = None,
+    gpus: Annotated[float | None, typer.Option(min=0, help="Of each trial  [default: 1 where there are any]")] = None,
+    concurrent: Annotated[int | None, typer.Option(min=1, help="Trials at a time  [default: as many as fit]")] = None,
+    show: Annotated[bool, typer.Option("--show", help="Only write the table with what is there so far")] = False,
+    settings: Overrides = None,
+) -> None:
+    """Run a paper's table: its rows x seeds as trials, the paper's numbers and ours side by side as files.
+
+    Writes TABLE.md, .csv, .png and .svg. Interrupted, the same command goes on; rows that failed are tried again.
+    Tables in the same folder share their trainings.
+
+    Example: `posestream ablate enhancenet-5d --budget smoke`, or `posestream ablate efafnet-x --data
+    s3://bucket/coco/train2017 --val s3://bucket/coco/val2017 --detections boxes.json --weights resnet50=resnet50.pth
+    --address head:6379 --out s3://bucket/ablation`
+    """
+    from tune.tables import find_table, list_tables
+
+    if table == "list":
+        print("\n".join(list_tables()))
+        return
+    found = find_table(table)  # before Ray is imported
+    from tune.ablation import ClusterOptions, run_ablation, show_ablation
+    from tune.table_options import AblationOptions, named_files
+
+    options = AblationOptions(
+        train=tuple(data or ()),
+        val=val,
+        seeds=seeds or (3 if budget is Budget.full else 1),
+        budget=budget.value,
+        detections=named_files(detections or []),
+        weights=named_files(weights or [], name_needed=True),
+        settings=tuple(settings or ()),
+    )
+    if show:
+        outcome = show_ablation(found, out, options)
+    else:
+        outcome = run_ablation(found, out, options, _console(), ClusterOptions(address, cpus, gpus, concurrent))
+    for line in outcome.lines():
+        _say(line)
+    if outcome.interrupted or any(row.status == "failed" for row in outcome.rows):
+        raise typer.Exit(1)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def submit(
+    context: typer.Context,
+    command: Annotated[str, typer.Argument(help="train, tune, ablate or convert; its own arguments follow")],
+    address: Dashboard,
+    env: Annotated[
+        list[str] | None, typer.Option(help="A variable for the job, NAME (as it is here) or NAME=VALUE; repeatable")
+    ] = None,
+    wait: Annotated[bool, typer.Option(help="Show what the job prints until it ends, and end with its status")] = True,
+) -> None:
+    """Run a command on a Ray cluster, with a copy of this checkout. Interrupting this leaves the job running.
+
+    Paths must mean the same there: absolute, or URIs. A recipe or search space in a file is sent along. Of the
+    environment the job gets AWS_ENDPOINT_URL and AWS_DEFAULT_REGION; secrets only by --env, and whoever can open the
+    cluster's dashboard can read them.
+
+    Example: `posestream submit train hrnet_w32_coco_256x192 data.train=s3://bucket/coco/train2017
+    run_dir=s3://bucket/runs/w32 --workers 8 --gpus-per-worker 1 --address http://head:8265`
+    """
+    from typer.main import get_command
+
+    from tune.job_arguments import SUBMITTED, portable_arguments
+    from tune.job_client import open_client
+    from tune.jobs import passed_on
+    from tune.jobs import submit as submit_job
+
+    if command not in SUBMITTED:
+        raise typer.BadParameter(f"{command!r} is none of {', '.join(SUBMITTED)}", param_hint="command")
+    known = get_command(app).commands  # type: ignore[attr-defined]
+    parser = known["tune"].commands["run"] if command == "tune" else known[command]
+    parsed = parser.make_context(command, list(context.args), context.parent)
+    arguments = portable_arguments(command, context.args, parsed.params)
+    client = open_client(address)
+    job_id = submit_job(client, command, arguments, passed_on(env or []))
+    if wait:
+        _watch(job_id, address)
+    else:
+        print(job_id)
+
+
+@app.command()
+def status(
+    job_id: Annotated[str | None, typer.Argument(metavar="[ID]", help="A job  [default: all of them]")] = None,
+    *,
+    address: Dashboard,
+    lines: Annotated[int, typer.Option(min=0, help="How many of its last lines to show")] = 20,
+    follow: Annotated[bool, typer.Option("--follow", help="Show what it prints until it ends")] = False,
+) -> None:
+    """List the jobs of a cluster, or show one.
+
+    Example: `posestream status --address http://head:8265`, or `posestream status raysubmit_1 --follow --address ...`
+    """
+    from tune.job_client import open_client
+    from tune.job_table import failure, job_table, summary
+    from tune.jobs import job, jobs, last_lines
+
+    client = open_client(address)
+    if job_id is None:
+        _console().print(job_table(jobs(client)))
+        return
+    if follow:
+        _watch(job_id, address)
+        return
+    found = job(client, job_id)
+    _say(last_lines(client, job_id, lines).rstrip("\n"))
+    _say(summary(found))
+    if (reason := failure(found)) is not None:
+        _say(reason)
+
+
+@app.command()
+def stop(job_id: Annotated[str, typer.Argument(metavar="ID", help="A job")], address: Dashboard) -> None:
+    """End a job; the same `submit` begins it again from its last checkpoint.
+
+    Example: `posestream stop raysubmit_1 --address http://head:8265`
+    """
+    from tune.job_client import open_client
+    from tune.job_table import summary
+    from tune.jobs import stop as stop_job
+
+    _say(summary(stop_job(open_client(address), job_id)))
 
 
 @app.command()
@@ -371,6 +630,27 @@ def _with_weights(
     return override(base, settings or []), OwnWeights(checkpoint)
 
 
+def _watch(job_id: str, address: str) -> None:
+    """Show what a job prints, and exit with its status."""
+    from tune.job_client import open_client
+    from tune.job_table import exit_status, failure, summary
+    from tune.jobs import watch
+
+    _say(f"job {job_id}; interrupting this leaves it running")
+    try:
+        found = watch(open_client(address), job_id, lambda text: print(text, end="", flush=True))
+    except KeyboardInterrupt:
+        _say(
+            f"\njob {job_id} goes on. To watch it again: posestream status {job_id} --follow --address {address}\n"
+            f"To end it: posestream stop {job_id} --address {address}"
+        )
+        raise typer.Exit(_INTERRUPTED) from None
+    _say(summary(found))
+    if (reason := failure(found)) is not None:
+        _say(reason)
+    raise typer.Exit(exit_status(found))
+
+
 def _write_sheet(sheet: Path, picture: "Picture") -> None:
     from pose.drawing import encode_picture
 
@@ -391,6 +671,21 @@ def _render(
 
     with _progress("rendering", images, "images") as bar:
         return write_dataset(layout, out, images, seed, workers, lambda index: bar.advance(1), crowd)
+
+
+@contextmanager
+def _converter(ray: bool, address: str | None) -> "Iterator[Callable[..., Manifest]]":
+    """What converts: this process, or a Ray cluster while it is needed."""
+    if not ray:
+        from sharding.convert import convert as convert_here
+
+        yield convert_here
+        return
+    from tune.cluster import connected
+    from tune.convert import convert_on_ray
+
+    with connected(address):
+        yield convert_on_ray
 
 
 def _require_dataset(name: str) -> None:

@@ -3,6 +3,7 @@
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -13,6 +14,7 @@ import posestream
 from engine.config import override
 from recipes import list_recipes, load_recipe
 from sharding.dataset import ShardedDataset
+from tune.job_arguments import SUBMITTED
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/*.md")])
@@ -24,6 +26,12 @@ def test_every_link_leads_somewhere(document: Path) -> None:
     assert [link for link in links if not (document.parent / link).exists()] == []
 
 
+def options_of(command: Any) -> set[str]:
+    """Of a command, and of those that it is short for."""
+    below = [options_of(one) for one in getattr(command, "commands", {}).values()]
+    return {option for parameter in command.params for option in parameter.opts}.union(*below)
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_command_exists_with_its_options_and_its_recipe(document: Path) -> None:
     commands = get_command(posestream.app).commands  # type: ignore[attr-defined]
@@ -32,8 +40,11 @@ def test_every_command_exists_with_its_options_and_its_recipe(document: Path) ->
     for call in re.findall(r"posestream ([^;&#|]+)", "\n".join(lines)):
         name, *words = shlex.split(call.split("\n")[0])
         assert name in commands, call
-        known = {option for parameter in commands[name].params for option in parameter.opts}
-        assert {word for word in words if word.startswith("--")} <= known, call
+        known = options_of(commands[name])
+        if name == "submit":
+            assert words[0] in SUBMITTED, call
+            known |= options_of(commands[words[0]])
+        assert {word.partition("=")[0] for word in words if word.startswith("--")} <= known, call
         if name in ("train", "evaluate") and words[0] != "RECIPE":
             assert words[0] in list_recipes(), call
             override(load_recipe(words[0]), [word for word in words if re.match(r"[a-z_.]+=", word)])
