@@ -14,11 +14,12 @@ from rich.console import Console
 from engine.config import override
 from sharding.storage import open_folder
 from sharding.store_uri import child, redacted
-from tune.ablation_data import absolute, ready_options
+from tune.ablation_data import ready_options
 from tune.ablation_trial import is_finished, record_failure, train_and_score
 from tune.cluster import connected
 from tune.experiment import Experiment, run_experiment
 from tune.failure import read_failure, write_json
+from tune.places import absolute
 from tune.space import Resources
 from tune.table import Table
 from tune.table_files import write_table

@@ -1,12 +1,12 @@
 """The splits that an ablation is run on: the user's, or synthetic people."""
 
 from dataclasses import replace
-from pathlib import Path
 
 from engine.config import ConfigError
 from sharding.manifest import read_manifest
 from sharding.storage import Folder, open_folder
 from tune.budget import make_smoke_data
+from tune.places import absolute
 from tune.table import Table
 from tune.table_options import AblationOptions
 from tune.table_plan import detectors_of
@@ -35,8 +35,3 @@ def ready_options(table: Table, options: AblationOptions, folder: Folder) -> Abl
         detections={name: absolute(file) for name, file in options.detections.items()},
         weights={name: absolute(file) for name, file in options.weights.items()},
     )
-
-
-def absolute(uri: str) -> str:
-    """A URI or path that means the same in the folders that trials run in."""
-    return uri if "://" in uri else str(Path(uri).expanduser().resolve())

@@ -20,6 +20,7 @@ from tune.cluster import connected
 from tune.distributions import Distribution
 from tune.experiment import Experiment, Finished, concurrency, run_experiment
 from tune.failure import read_failure, write_json
+from tune.places import absolute, with_absolute_places
 from tune.progress import best_of, best_trial
 from tune.schedulers import make_scheduler
 from tune.searchers import make_searcher, sample_space
@@ -79,7 +80,7 @@ def search(space: Space, out: str, console: Console, address: str | None = None,
         ConfigError: the space does not fit the recipe, or the folder holds another search.
         ClusterError: no cluster, or a trial does not fit into it. StorageError: the folder cannot be used.
     """
-    base = base_recipe(space)
+    base, out = with_absolute_places(base_recipe(space)), absolute(out)  # trials have working folders of their own
     require_data(base, space.metric)
     folder = open_folder(out)
     _claim(folder, space, base)
