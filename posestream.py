@@ -239,9 +239,9 @@ def train(
 
     chosen = _chosen_recipe(recipe, settings)
     if not workers:
-        result = train_recipe(chosen, _console())
-        if result.score is not None or int(os.environ.get("RANK", "0")) == 0:
-            _say(f"{result.steps} batches; best: {result.best}, last: {result.last}")
+        train_recipe(chosen, _console())
+        if int(os.environ.get("RANK", "0")) == 0:
+            _say(f"best: {chosen.run_dir}/{BEST}, last: {chosen.run_dir}/{LAST}")
         return
     from tune.cluster import connected
     from tune.distributed import Workers, train_on_workers
@@ -469,7 +469,7 @@ def stop(job_id: Annotated[str, typer.Argument(metavar="ID", help="A job")], add
 @app.command()
 def evaluate(
     recipe: Annotated[str, typer.Argument(help="A recipe's name, or a path to a .py file that defines one")],
-    checkpoint: Annotated[Path | None, typer.Option(help="A .ckpt file of a training run")] = None,
+    checkpoint: Annotated[str | None, typer.Option(help="A .ckpt file of a training run, or its URI")] = None,
     weights: Annotated[Path | None, typer.Option(help="Instead: a public checkpoint of the recipe's network")] = None,
     settings: Overrides = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the results  [default: one in the run folder]")] = None,
@@ -487,8 +487,13 @@ def evaluate(
 
     chosen, given = _with_weights(recipe, checkpoint, weights, settings)
     evaluated = evaluate_weights(chosen, given, _console())
-    beside = given.path.parent / "evaluation" if weights is None else None
-    folder = out or beside or Path(chosen.run_dir) / f"evaluation-{given.path.stem}"
+    if out is not None:
+        folder = out
+    elif checkpoint is not None and "://" not in checkpoint:
+        folder = given.path.parent / "evaluation"
+    else:
+        run = Path("runs", chosen.name) if "://" in chosen.run_dir else Path(chosen.run_dir)
+        folder = run / f"evaluation-{given.path.stem}"
     write_evaluation(evaluated, folder)
     _console().print(score_table({Path(evaluated.weights).stem: evaluated.score}))
     for note in evaluated.score.notes:
@@ -499,7 +504,7 @@ def evaluate(
 @app.command("score-net")
 def score_net(
     recipe: Annotated[str, typer.Argument(help="A bottom-up recipe's name, or a path to a file that defines one")],
-    checkpoint: Annotated[Path | None, typer.Option(help="A .ckpt file of a training run")] = None,
+    checkpoint: Annotated[str | None, typer.Option(help="A .ckpt file of a training run, or its URI")] = None,
     weights: Annotated[Path | None, typer.Option(help="Instead: a public checkpoint of the recipe's network")] = None,
     settings: Overrides = None,
 ) -> None:
@@ -611,11 +616,12 @@ def _chosen_recipe(name: str, settings: list[str] | None, seed: int | None = Non
 
 
 def _with_weights(
-    name: str, checkpoint: Path | None, weights: Path | None, settings: list[str] | None
+    name: str, checkpoint: str | None, weights: Path | None, settings: list[str] | None
 ) -> tuple["Recipe", "Weights"]:
     """The recipe as the checkpoint was trained, or for public weights as it is, with the command line's settings."""
     from engine.checkpoint import load_checkpoint, with_trained_settings
     from engine.config import override
+    from engine.remote_file import local_file
     from engine.trained import OwnWeights, PublicWeights
     from recipes import load_recipe
 
@@ -624,10 +630,11 @@ def _with_weights(
     if weights is not None:
         return _chosen_recipe(name, settings), PublicWeights(weights)
     assert checkpoint is not None
-    base, changes = with_trained_settings(load_recipe(name), load_checkpoint(checkpoint))
+    path = local_file(checkpoint)
+    base, changes = with_trained_settings(load_recipe(name), load_checkpoint(path))
     for change in changes:
         _say(f"note: {change}")
-    return override(base, settings or []), OwnWeights(checkpoint)
+    return override(base, settings or []), OwnWeights(path)
 
 
 def _watch(job_id: str, address: str) -> None:
