@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 DEMO_OUT ?= runs/demo
 TRAININGS = tests/engine tests/cli
+CLUSTER = tests/tune tests/cli/test_cluster_commands.py tests/engine/test_training_together.py
 
-.PHONY: demo test lint unit slow slow-trainings slow-others install object-store clean
+.PHONY: demo test lint unit slow slow-trainings slow-others slow-cluster install object-store clean
 
 demo: install
 	$(BIN)/posestream demo --out $(DEMO_OUT)
@@ -22,15 +23,18 @@ lint:
 unit:
 	$(BIN)/python -m pytest
 
-# Trainings keep one core busy each, so the others run beside them.
+# Trainings keep one core busy each, so two of the groups run side by side.
 slow: object-store
-	$(MAKE) -j2 --output-sync=target slow-trainings slow-others
+	$(MAKE) -j2 --output-sync=target slow-trainings slow-others slow-cluster
 
 slow-trainings:
-	$(BIN)/python -m pytest -m slow $(TRAININGS)
+	$(BIN)/python -m pytest -m slow $(TRAININGS) $(CLUSTER:%=--ignore=%)
 
 slow-others:
-	$(BIN)/python -m pytest -m slow $(TRAININGS:%=--ignore=%)
+	$(BIN)/python -m pytest -m slow $(TRAININGS:%=--ignore=%) $(CLUSTER:%=--ignore=%)
+
+slow-cluster:
+	$(BIN)/python -m pytest -m slow $(CLUSTER)
 
 install: $(VENV)/installed
 
