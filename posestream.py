@@ -291,7 +291,7 @@ def tune_run(
         return
     chosen = load_space(space)
     from tune.search import search
-    from tune.space import adjusted
+    from tune.space_settings import adjusted
 
     folder = out or f"runs/tune/{Path(space).stem}"
     outcome = search(adjusted(chosen, settings or []), folder, _console(), address, cpus)

@@ -1,7 +1,10 @@
 """The folder of a run: held by one process at a time; checkpoints, curves, and what was left out of training."""
 
+import errno
 import fcntl
 import json
+import os
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +18,11 @@ from engine.remote_copy import RemoteCopy, scratch_of
 
 LAST, BEST = "last.ckpt", "best.ckpt"
 BAD_SAMPLES = "bad_samples.jsonl"
+_PATIENCE_S = 20.0  # with a predecessor that is about to end, where launchers start processes again
+
+
+class HeldError(ConfigError):
+    """Another process trains in the run folder."""
 
 
 class RunFolder:
@@ -41,7 +49,7 @@ class RunFolder:
         self._lock = _lock(self.path, recipe.run_dir)
         if remote:
             self._copy = RemoteCopy(recipe.run_dir, recipe.storage, self.path, say)
-            self._copy.fetch((LAST, BEST))
+            self._copy.take_over((LAST, BEST, BAD_SAMPLES))
 
     def last(self) -> Checkpoint | None:
         """The last checkpoint, if there is one. Raises CheckpointError."""
@@ -93,12 +101,22 @@ class RunFolder:
 def _lock(path: Path, run_dir: str) -> TextIO:
     """Hold the run folder for this process; the lock ends with it, however it ends."""
     lock = (path / "lock").open("w")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        lock.close()
-        raise ConfigError(f"another training runs in {run_dir}; wait for it, or choose another run_dir") from error
-    return lock
+    patient_until = time.monotonic() + (_PATIENCE_S if "WORLD_SIZE" in os.environ else 0)
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return lock
+        except BlockingIOError as error:
+            if time.monotonic() >= patient_until:
+                lock.close()
+                raise HeldError(
+                    f"another training runs in {run_dir}; wait for it, or choose another run_dir"
+                ) from error
+            time.sleep(0.2)
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+                raise
+            return lock  # a shared disk without locks
 
 
 def _add_lines(path: Path, reasons: Mapping[str, str]) -> None:

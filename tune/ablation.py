@@ -118,6 +118,7 @@ def _run(
                 mode="max",
                 resources=resources,
                 concurrent=cluster.concurrent,
+                compete=False,
             ),
             console,
         )  # fmt: skip

@@ -16,7 +16,7 @@ class ClusterError(UserError, RuntimeError):
     """A cluster that cannot be reached, or that lacks what was asked for; the message says what there is."""
 
 
-def connect(address: str | None, cpus: int | None = None, dashboard: bool = False) -> None:
+def connect(address: str | None, cpus: int | None = None) -> None:
     """Join the cluster at an address, or that of the Ray job this runs in; without either, start Ray on this machine.
 
     Nothing happens if this process is connected already.
@@ -31,7 +31,7 @@ def connect(address: str | None, cpus: int | None = None, dashboard: bool = Fals
         return
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # Ray would make a token on a fresh home and then ask for it
     address = address or os.environ.get("RAY_ADDRESS")
-    here = {"num_cpus": cpus, "include_dashboard": dashboard} if address is None else {}
+    here = {"num_cpus": cpus, "include_dashboard": False} if address is None else {}
     try:
         ray.init(
             address or "local",
@@ -45,10 +45,10 @@ def connect(address: str | None, cpus: int | None = None, dashboard: bool = Fals
 
 
 @contextmanager
-def connected(address: str | None, cpus: int | None = None, dashboard: bool = False) -> Iterator[None]:
+def connected(address: str | None, cpus: int | None = None) -> Iterator[None]:
     """The same for a while; a connection that was there before stays."""
     own = not ray.is_initialized()
-    connect(address, cpus, dashboard)
+    connect(address, cpus)
     try:
         yield
     finally:

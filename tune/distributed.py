@@ -1,10 +1,14 @@
 """One training on many GPUs and machines: Ray Train starts the processes, and again where some of them have died."""
 
+import os
+import platform
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import ray
@@ -13,24 +17,23 @@ from ray import train as ray_train
 from ray.exceptions import RayError
 from ray.train.torch import TorchConfig, TorchTrainer
 from ray.train.v2.api.callback import UserCallback
-from ray.train.v2.api.exceptions import TrainingFailedError
-from ray.util.queue import Empty, Queue
+from ray.train.v2.api.exceptions import ControllerError, TrainingFailedError, WorkerGroupError
 from rich.console import Console
 
-from engine.config import Recipe, override, parse_recipe
+from engine.config import ConfigError, Recipe, override, parse_recipe
+from engine.data import open_storage
 from engine.observer import EpochReport
 from engine.ranks import require_divisible
 from engine.run_folder import LAST
 from engine.train import train
 from pose.errors import UserError
-from sharding.storage import Folder, StorageError, open_folder
+from sharding.storage import Folder
 from tune.cluster import ClusterError, require_resources
-from tune.experiment import filesystem_of
-from tune.failure import FAILURE, read_failure, write_failure
+from tune.lines import Lines, heard
+from tune.overseer import Overseer, failures
 from tune.places import with_absolute_places
 
-_RAY_FILES = "ray"  # in the run folder
-_REPEATING = (UserError, MemoryError, torch.OutOfMemoryError)
+_ROOM_S = "20"  # then it is counted again how many workers there is room for: Ray notices late that a machine is gone
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ def train_on_workers(
     machines reach: a shared disk or a URI.
 
     Args:
-        say: told about finished epochs and deaths. callbacks: of Ray Train.
+        say: told what the first worker says, and about deaths. callbacks: of Ray Train.
     Raises:
         ClusterError: the workers do not fit, or died too often. UserError: the training cannot go on.
     """
@@ -62,64 +65,87 @@ def train_on_workers(
         require_divisible(recipe.train.batch_size, number)
     require_resources(workers.cpus, workers.gpus, workers.least)
     recipe = with_absolute_places(recipe)
-    folder = open_folder(recipe.run_dir)
+    folder = open_storage(recipe.run_dir, recipe.storage)
     folder.create()
-    folder.delete_file(FAILURE)
-    with _heard(say) as lines:
-        trainer = TorchTrainer(
-            _worker,
-            train_loop_config={"recipe": recipe.to_json(), "cpus": workers.cpus, "gpus": workers.gpus},
-            torch_config=TorchConfig(backend=_backend(workers.gpus)),
-            scaling_config=ray_train.ScalingConfig(
-                num_workers=workers.most if workers.least == workers.most else (workers.least, workers.most),
-                use_gpu=workers.gpus > 0,
-                resources_per_worker={"CPU": workers.cpus} | ({"GPU": workers.gpus} if workers.gpus else {}),
-            ),
-            run_config=ray_train.RunConfig(
-                name=_RAY_FILES,
-                storage_path=folder.path,
-                storage_filesystem=filesystem_of(folder),
-                failure_config=ray_train.FailureConfig(max_failures=workers.max_failures),
-                callbacks=[_Speaker(lines), *callbacks],
-            ),
-        )
-        _fit(trainer, folder)
+    os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", _ROOM_S)
+    with heard(say) as lines, TemporaryDirectory(prefix="posestream-ray-") as record, _own_interrupts():
+        _fit(_trainer(recipe, workers, lines, record, callbacks), folder)
+
+
+def _trainer(
+    recipe: Recipe, workers: Workers, lines: Lines, record: str, callbacks: Sequence[UserCallback]
+) -> TorchTrainer:
+    """Ray's record of this call is kept apart: what a later call goes on from is the run folder alone."""
+    elastic = workers.least < workers.most
+    return TorchTrainer(
+        _worker,
+        train_loop_config={"recipe": recipe.to_json(), "cpus": workers.cpus, "lines": lines},
+        torch_config=TorchConfig(backend=_backend(workers.gpus)),
+        scaling_config=ray_train.ScalingConfig(
+            num_workers=(workers.least, workers.most) if elastic else workers.most,
+            use_gpu=workers.gpus > 0,
+            resources_per_worker={"CPU": workers.cpus} | ({"GPU": workers.gpus} if workers.gpus else {}),
+        ),
+        run_config=ray_train.RunConfig(
+            storage_path=record,
+            failure_config=ray_train.FailureConfig(max_failures=workers.max_failures),
+            callbacks=[Overseer(lines), *callbacks],
+        ),
+    )
 
 
 def _fit(trainer: TorchTrainer, folder: Folder) -> None:
-    # Ray takes up its own record of an earlier call, finished or failed; what counts is the run folder.
-    folder.delete_folder(_RAY_FILES)
     try:
         trainer.fit()
     except TrainingFailedError as error:
-        _raise_recorded(folder)
-        died = f"the training in {folder.uri} died too often; the last time: {_last_line(error)}"
-        raise ClusterError(died) from error
-    _raise_recorded(folder)
+        raise _reason(error, folder) from error
+    except RayError as error:
+        lost = f"the training in {folder.uri} lost its cluster: {_first_line(error)}; the same command goes on"
+        raise ClusterError(lost) from error
 
 
-def _raise_recorded(folder: Folder) -> None:
-    failure = read_failure(folder)
-    if failure is not None:
-        raise UserError(f"{failure['kind']}: {failure['reason']}")
+def _reason(error: TrainingFailedError, folder: Folder) -> UserError:
+    """What to tell whoever wanted the training."""
+    if isinstance(error, ControllerError):
+        cause = error.controller_failure
+        return cause if isinstance(cause, UserError) else UserError(f"{type(cause).__name__}: {_first_line(cause)}")
+    errors = error.worker_failures if isinstance(error, WorkerGroupError) else {}
+    for mendable in errors.values():
+        if isinstance(mendable, UserError):
+            return mendable
+    last = "; ".join(failures(errors)) or _first_line(error)
+    return ClusterError(f"the training in {folder.uri} died too often, the last time: {last}; the same command goes on")
+
+
+@contextmanager
+def _own_interrupts() -> Iterator[None]:
+    """Ray answers Ctrl-C while it trains, and would do so ever after."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _worker(config: dict[str, Any]) -> None:
-    """One process. A failure that would repeat itself is recorded, so that the processes that Ray starts next know."""
-    recipe = parse_recipe(config["recipe"])
-    folder = open_folder(recipe.run_dir)
-    if read_failure(folder) is not None:
-        return
-    threads = max(1, int(config["cpus"]))
+    """One process."""
+    threads, lines = max(1, int(config["cpus"])), config["lines"]
     torch.set_num_threads(threads)
-    own = override(recipe, [f"data.threads={threads}"])
-    try:
-        train(own, Console(), _Reporter(own))
-    except StorageError:
-        raise  # another attempt, later, can succeed
-    except _REPEATING as error:
-        write_failure(folder, type(error).__name__, str(error) or type(error).__name__)
-        raise
+    recipe = override(parse_recipe(config["recipe"]), [f"data.threads={threads}"])
+    _require_shared(recipe.run_dir)
+    train(recipe, Console(file=lines), _Reporter(recipe))
+
+
+def _require_shared(run_dir: str) -> None:
+    """Another machine could not go on with a folder of this one."""
+    if "://" not in run_dir and not Path(run_dir).is_dir():
+        raise ConfigError(
+            f"run_dir={run_dir} was made, but not for {platform.node()}: give a folder that all machines share, or a "
+            "URI such as s3://bucket/run"
+        )
 
 
 @dataclass
@@ -132,47 +158,8 @@ class _Reporter:
 
     def epoch_done(self, report: EpochReport, checkpoint: Path | None) -> None:
         own = {name: value for name, value in vars(report).items() if name != "metrics"}
-        ray_train.report(own | report.metrics | {"checkpoint_path": f"{self.recipe.run_dir}/{LAST}"})
-
-
-class _Speaker(UserCallback):
-    """Sends lines from Ray's controller to the process that waits for it."""
-
-    def __init__(self, lines: Queue) -> None:
-        self._lines = lines
-
-    def after_report(self, run_context: Any, metrics: list[dict[str, Any]], checkpoint: Any) -> None:
-        first = metrics[0]
-        shown = "  ".join(
-            f"{name} {value:.4g}" for name, value in first.items() if name in ("loss", "AP", "PCKh", "Mean")
-        )
-        pace = f"{first['samples_per_s']:.1f}/s  waiting for data {first['waiting']:.1%}"
-        self._lines.put(f"epoch {first['epoch']}  {shown}  {pace}  on {len(metrics)} workers")
-
-    def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
-        for rank, error in sorted(worker_exceptions.items()):
-            self._lines.put(f"worker {rank} failed: {_last_line(error)}")
-
-
-@contextmanager
-def _heard(say: Callable[[str], None]) -> Iterator[Queue]:
-    """A queue whose lines are said while they come, and until it is empty."""
-    lines, ended = Queue(actor_options={"num_cpus": 0}), threading.Event()
-
-    def listen() -> None:
-        with suppress(RayError):
-            while not ended.is_set() or not lines.empty():
-                with suppress(Empty):
-                    say(lines.get(timeout=0.5))
-
-    listener = threading.Thread(target=listen, daemon=True)
-    listener.start()
-    try:
-        yield lines
-    finally:
-        ended.set()
-        listener.join(timeout=10)
-        lines.shutdown(force=True)
+        last = open_storage(self.recipe.run_dir, self.recipe.storage).location(LAST)
+        ray_train.report(own | report.metrics | {"checkpoint_path": last})
 
 
 def _backend(gpus: float) -> str:
@@ -183,5 +170,5 @@ def _backend(gpus: float) -> str:
     return "nccl" if ray.get(probe.remote()) else "gloo"
 
 
-def _last_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[-1]
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

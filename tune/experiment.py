@@ -16,10 +16,10 @@ from rich.console import Console
 
 from sharding.storage import Folder, open_folder
 from tune.cluster import require_resources
+from tune.keeping import Keeping
 from tune.progress import Progress
 from tune.space import Resources
 
-_KEPT = 4  # checkpoints of a trial: the best, the last, and some that another trial may be about to clone
 _STATE = "experiment_state-"
 _log = logging.getLogger(__name__)
 
@@ -37,6 +37,7 @@ class Experiment:
         searcher, scheduler: Ray's; by default random choice, and no trial is stopped.
         concurrent: trials at the same time; by default as many as fit.
         max_failures: how often a trial is started again after its process or node died.
+        compete: whether one of the trials is to be the best, and said to be.
     """
 
     folder: str
@@ -50,6 +51,7 @@ class Experiment:
     resources: Resources = field(default_factory=Resources)
     concurrent: int | None = None
     max_failures: int = 3
+    compete: bool = True
 
 
 @dataclass(frozen=True)
@@ -88,14 +90,16 @@ def run_experiment(experiment: Experiment, console: Console) -> Finished:
         resources_per_trial=_request(experiment.resources),
         max_failures=experiment.max_failures,
         checkpoint_config=ray_tune.CheckpointConfig(
-            num_to_keep=_KEPT,
             checkpoint_score_attribute=experiment.metric,
             checkpoint_score_order=experiment.mode,
         ),
         trial_dirname_creator=_trial_id,
         resume_config=ray_tune.ResumeConfig() if resumed else None,
         raise_on_failed_trial=False,
-        callbacks=[Progress(console, folder, experiment.metric, experiment.mode)],
+        callbacks=[
+            Progress(console, folder, experiment.metric, experiment.mode, experiment.compete),
+            Keeping(folder, experiment.scheduler),
+        ],
         verbose=0,
     )
     trials = list(analysis.trials)
@@ -113,11 +117,9 @@ def filesystem_of(folder: Folder) -> arrow_fs.FileSystem:
     return folder.uploads or folder.filesystem
 
 
-def _request(resources: Resources) -> dict[str, float]:
-    """What Ray reserves for a trial; one of several workers reserves their places itself."""
-    if resources.workers > 1:
-        return {"cpu": 0, "gpu": 0}
-    return {"cpu": resources.cpus, "gpu": resources.gpus}
+def _request(resources: Resources) -> ray_tune.PlacementGroupFactory:
+    """What Ray reserves for a trial and frees when it ends: a place for each worker, near each other if possible."""
+    return ray_tune.PlacementGroupFactory([{"CPU": resources.cpus, "GPU": resources.gpus}] * resources.workers)
 
 
 def _has_trials(folder: Folder) -> bool:

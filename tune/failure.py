@@ -5,9 +5,23 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from sharding.storage import Folder
+import torch
+
+from pose.errors import UserError
+from sharding.storage import Folder, StorageError
 
 FAILURE = "failure.json"
+_REPEATING = (UserError, MemoryError, torch.OutOfMemoryError)
+
+
+def would_repeat(error: Exception) -> bool:
+    """Whether another attempt would fail in the same way. What storage refuses, it may grant later."""
+    return isinstance(error, _REPEATING) and not isinstance(error, StorageError)
+
+
+def record(trial_folder: Folder, error: Exception) -> None:
+    """Note what a trial has raised."""
+    write_failure(trial_folder, type(error).__name__, str(error) or type(error).__name__)
 
 
 def write_failure(trial_folder: Folder, kind: str, reason: str) -> None:

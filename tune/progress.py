@@ -1,4 +1,4 @@
-"""A line for every trial that ends."""
+"""A line for every trial that ends, and which one is the best."""
 
 import math
 from typing import Any
@@ -12,10 +12,14 @@ from tune.failure import read_failure, write_failure
 
 
 class Progress(Callback):
-    """Says how each trial ended and which is the best so far; Ray calls it in the process that leads the search."""
+    """Says how each trial ended; Ray calls it in the process that leads the search.
 
-    def __init__(self, console: Console, folder: Folder, metric: str, mode: str) -> None:
-        self.console, self.folder, self.metric, self.mode = console, folder, metric, mode
+    Args:
+        compete: say as well which trial is the best so far.
+    """
+
+    def __init__(self, console: Console, folder: Folder, metric: str, mode: str, compete: bool) -> None:
+        self.console, self.folder, self.metric, self.mode, self.compete = console, folder, metric, mode, compete
         self.ended = 0
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
@@ -38,8 +42,7 @@ class Progress(Callback):
         self.ended += 1
         settings = ", ".join(f"{name}={_short(value)}" for name, value in trial.evaluated_params.items())
         self._print(f"trial {trial.trial_id}  {result}  {settings}")
-        best = best_trial(trials, self.metric, self.mode)
-        if best is trial:
+        if self.compete and best_trial(trials, self.folder, self.metric, self.mode) is trial:
             self._print(f"  the best of {self.ended} so far")
 
     def _print(self, text: str) -> None:
@@ -51,11 +54,14 @@ def best_of(trial: Trial, metric: str, mode: str) -> float:
     return float(trial.metric_analysis.get(metric, {}).get(mode, math.nan))
 
 
-def best_trial(trials: list[Trial], metric: str, mode: str) -> Trial | None:
-    """The first of those with the best value; None if no trial has one."""
-    scored = [trial for trial in trials if not math.isnan(best_of(trial, metric, mode))]
+def best_trial(trials: list[Trial], folder: Folder, metric: str, mode: str) -> Trial | None:
+    """The first of those with the best value, of trials that did not fail; None if there is none."""
     sign = 1 if mode == "max" else -1
-    return max(scored, key=lambda trial: sign * best_of(trial, metric, mode), default=None)
+    scored = [trial for trial in trials if not math.isnan(best_of(trial, metric, mode))]
+    for trial in sorted(scored, key=lambda trial: -sign * best_of(trial, metric, mode)):
+        if read_failure(folder.subfolder(trial.trial_id)) is None:
+            return trial
+    return None
 
 
 def _short(value: Any) -> str:

@@ -1,8 +1,13 @@
 """Who stops trials, or lets them go on from the weights of others."""
 
 import functools
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+from ray.tune.experiment import Trial
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, PopulationBasedTraining, TrialScheduler
 
 from tune.distributions import Choice, Distribution, IntUniform
@@ -20,7 +25,8 @@ def make_scheduler(space: Space, epochs: int) -> TrialScheduler:
                 time_attr=_TIME, max_t=epochs, grace_period=min(grace, epochs), reduction_factor=reduction
             )
         case Pbt() as pbt:
-            return PopulationBasedTraining(
+            return Cloning(
+                space.seed,
                 time_attr=_TIME,
                 perturbation_interval=pbt.interval_epochs,
                 hyperparam_mutations={name: _mutable(domain) for name, domain in sample_space(space).items()},
@@ -30,6 +36,45 @@ def make_scheduler(space: Space, epochs: int) -> TrialScheduler:
                 require_attrs=False,  # an epoch that was not validated has no metric
             )
     return FIFOScheduler()
+
+
+class Cloning(PopulationBasedTraining):
+    """Population-based training that draws from a seed, and says which checkpoints it may still hand on.
+
+    Who is cloned, and how settings change, depends on the seed, the trial, its epoch and the results so far. These come
+    in another order when trials side by side take other times: then a search does not repeat itself.
+    """
+
+    def __init__(self, seed: int, **options: Any) -> None:
+        super().__init__(**options)
+        self._seed = seed
+
+    def _checkpoint_or_exploit(self, trial: Trial, *more: Any) -> None:
+        number = int(trial.trial_id.rsplit("_", 1)[-1])  # the ids' beginning is another one in every search
+        with _drawing(self._seed, number, int(self._trial_state[trial].last_train_time)):
+            super()._checkpoint_or_exploit(trial, *more)
+
+    def may_be_cloned(self) -> set[tuple[str, str]]:
+        """Ids of trials and names of checkpoints: of those that were among the best when they were last compared."""
+        return {
+            (trial.trial_id, str(state.last_result.get("checkpoint_dir_name")))
+            for trial, state in self._trial_state.items()
+            if state.last_checkpoint
+        }
+
+
+@contextmanager
+def _drawing(*seeds: int) -> Iterator[None]:
+    """Ray draws from Python's and numpy's global states; within this they come from the seeds, after it as before."""
+    before, numpy_before = random.getstate(), np.random.get_state()  # noqa: NPY002
+    own = np.random.SeedSequence(seeds).generate_state(2)
+    random.seed(int(own[0]))
+    np.random.seed(int(own[1]))  # noqa: NPY002
+    try:
+        yield
+    finally:
+        random.setstate(before)
+        np.random.set_state(numpy_before)  # noqa: NPY002
 
 
 def within(search: dict[str, Distribution], config: dict[str, Any]) -> dict[str, Any]:

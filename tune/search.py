@@ -1,10 +1,8 @@
 """A search from its space to its best settings."""
 
 import functools
-import json
 import math
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any
 
 from rich.console import Console
@@ -16,25 +14,23 @@ from evaluation.crowdpose import CROWDPOSE_METRICS
 from evaluation.mpii import MPII_THRESHOLDS
 from evaluation.pckh import PCKH_ROWS
 from sharding.storage import Folder, open_folder
+from tune.claim import claim
 from tune.cluster import connected
-from tune.distributions import Distribution
 from tune.experiment import Experiment, Finished, concurrency, run_experiment
-from tune.failure import read_failure, write_json
+from tune.failure import read_failure
 from tune.places import absolute, with_absolute_places
 from tune.progress import best_of, best_trial
 from tune.schedulers import make_scheduler
 from tune.searchers import make_searcher, sample_space
-from tune.space import Space, base_recipe
+from tune.space import Space
 from tune.trial import train_trial
+from tune.trial_recipe import base_recipe
 
-SEARCH = "search.json"
 _METRICS = {
     "coco": COCO_METRICS,
     "crowdpose": CROWDPOSE_METRICS,
     "mpii": [f"PCKh@{threshold}{row}" for threshold in MPII_THRESHOLDS for row in ("", *(f"/{r}" for r in PCKH_ROWS))],
 }
-_PACKAGES = ("ray", "optuna", "torch")
-_COMPARED = ("recipe", "search", "metric", "mode", "trials", "seed", "searcher", "scheduler")
 
 
 @dataclass(frozen=True)
@@ -83,8 +79,8 @@ def search(space: Space, out: str, console: Console, address: str | None = None,
     base, out = with_absolute_places(base_recipe(space)), absolute(out)  # trials have working folders of their own
     require_data(base, space.metric)
     folder = open_folder(out)
-    _claim(folder, space, base)
-    with connected(address, cpus, dashboard=space.resources.workers > 1):
+    claim(folder, space, base)
+    with connected(address, cpus):
         concurrent = concurrency(space.resources, space.concurrent)
         experiment = Experiment(
             folder=out,
@@ -113,45 +109,10 @@ def require_data(base: Recipe, metric: str) -> None:
         raise ConfigError(f"{base.data.val} is scored as {dataset}: tune.metric={metric} is none of {', '.join(known)}")
 
 
-def as_data(space: Space, base: Recipe) -> dict[str, Any]:
-    """What search.json holds: the space and the recipe that its trials vary."""
-    search = {name: _distribution_data(one) for name, one in space.search.items()}
-    own = space.model_copy(update={"search": {}}).model_dump(mode="json")
-    return own | {"search": search, "base": json.loads(base.to_json())}
-
-
-def _distribution_data(distribution: Distribution) -> dict[str, Any]:
-    return {"kind": type(distribution).__name__} | vars(distribution)
-
-
-def _claim(folder: Folder, space: Space, base: Recipe) -> None:
-    """Say in the folder what is searched; raise ConfigError if it holds another search."""
-    new = json.loads(json.dumps(as_data(space, base)))
-    if folder.exists(SEARCH):
-        old = json.loads(folder.read(SEARCH))
-        different = [
-            f"{name} was {json.dumps(old.get(name))}, is {json.dumps(new[name])}"
-            for name in _COMPARED
-            if old.get(name) != new[name]
-        ] + _different_leaves(old.get("base", {}), new["base"])
-        if different:
-            raise ConfigError(f"{folder.uri} holds another search ({'; '.join(different)}); choose another --out")
-        return
-    versions = {name: version(name) for name in _PACKAGES}
-    write_json(folder, SEARCH, new | {"versions": versions})
-
-
-def _different_leaves(old: Any, new: Any, prefix: str = "") -> list[str]:
-    if isinstance(old, dict) and isinstance(new, dict):
-        names = sorted(old.keys() | new.keys())
-        return [line for name in names for line in _different_leaves(old.get(name), new.get(name), f"{prefix}{name}.")]
-    return [] if old == new else [f"{prefix.rstrip('.')} was {json.dumps(old)}, is {json.dumps(new)}"]
-
-
 def _outcome(finished: Finished, folder: Folder, space: Space) -> Outcome:
     trials = finished.trials
     failed = sum(read_failure(folder.subfolder(trial.trial_id)) is not None for trial in trials)
-    best = best_trial(trials, space.metric, space.mode)
+    best = best_trial(trials, folder, space.metric, space.mode)
     value = math.nan if best is None else best_of(best, space.metric, space.mode)
     return Outcome(
         folder=folder.uri,

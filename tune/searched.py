@@ -8,7 +8,7 @@ from typing import Any, Literal
 from engine.config import Recipe, leaves, parse_recipe, variant
 from pose.errors import UserError
 from sharding.storage import Folder
-from tune.space import trial_recipe
+from tune.trial_recipe import trial_recipe
 
 SEARCH = "search.json"
 _NEEDED = {"recipe": str, "search": dict, "metric": str, "mode": str, "base": dict}

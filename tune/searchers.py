@@ -10,7 +10,7 @@ from ray.tune.search.optuna import OptunaSearch
 from tune.distributions import Choice, Distribution, IntUniform, LogUniform, Uniform
 from tune.space import Space
 
-_FIRST_AT_RANDOM = 8  # trials that TPE draws at random before it learns from them, but at most a quarter of all
+_FIRST_AT_RANDOM = 8  # trials that TPE draws at random before it learns from them, but at most half of all
 
 
 def make_searcher(space: Space, concurrent: int) -> Any:
@@ -18,7 +18,7 @@ def make_searcher(space: Space, concurrent: int) -> Any:
     if space.searcher == "random":
         return BasicVariantGenerator(max_concurrent=concurrent, random_state=space.seed)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    at_random = min(_FIRST_AT_RANDOM, max(2, space.trials // 4))
+    at_random = min(_FIRST_AT_RANDOM, max(2, space.trials // 2))
     # A trial under way counts as a bad one, so that its neighbourhood is not proposed several times at once.
     sampler = optuna.samplers.TPESampler(seed=space.seed, n_startup_trials=at_random, constant_liar=concurrent > 1)
     return ConcurrencyLimiter(_OptunaOfEpochs(metric=space.metric, mode=space.mode, sampler=sampler), concurrent)

@@ -16,14 +16,14 @@ from rich.console import Console
 from engine.config import ConfigError, Recipe, override
 from engine.observer import EpochReport
 from engine.train import LAST, train
-from pose.errors import UserError
-from sharding.storage import Folder, StorageError, open_folder
-from tune.failure import read_failure, write_failure
+from sharding.storage import Folder, open_folder
+from tune.failure import read_failure, record, would_repeat
 from tune.patience import patiently
-from tune.space import Resources, can_change_in_training, trial_recipe
+from tune.space import Resources, can_change_in_training
+from tune.trial_recipe import trial_recipe
+from tune.trial_workers import together
 
 _log = logging.getLogger(__name__)
-_REPEATING = (UserError, MemoryError, torch.OutOfMemoryError)
 
 
 def train_trial(config: dict[str, Any], base: Recipe, resources: Resources, metric: str, folder: str) -> None:
@@ -36,11 +36,7 @@ def train_trial(config: dict[str, Any], base: Recipe, resources: Resources, metr
     """
     free = frozenset(name for name in config if can_change_in_training(name))
     recipe = trial_recipe(base, config)
-    if resources.workers > 1:
-        trial_folder = open_folder(folder).subfolder(ray_tune.get_context().get_trial_id())
-        with_reasons(lambda: _train_on_workers(recipe, resources, trial_folder), folder)
-    else:
-        with_reasons(lambda: _train(recipe, resources, metric, free), folder)
+    with_reasons(lambda: _train(recipe, resources, metric, free, trial_folder(folder)), folder)
 
 
 def with_reasons(work: Callable[[], None], folder: str) -> None:
@@ -48,38 +44,38 @@ def with_reasons(work: Callable[[], None], folder: str) -> None:
 
     To Ray such a trial is finished, since Ray would start what failed again. So the searcher also learns from it.
     """
-    trial_folder = open_folder(folder).subfolder(ray_tune.get_context().get_trial_id())
-    if read_failure(trial_folder) is not None:
+    own = trial_folder(folder)
+    if read_failure(own) is not None:
         return
     try:
         work()
-    except StorageError:
-        raise  # another attempt, later and perhaps from another machine, can succeed
-    except _REPEATING as error:
+    except Exception as error:
+        if not would_repeat(error):
+            raise
         _log.warning("trial failed: %s", error)
-        write_failure(trial_folder, type(error).__name__, str(error) or type(error).__name__)
+        record(own, error)
 
 
-def _train(recipe: Recipe, resources: Resources, metric: str, free: frozenset[str]) -> None:
+def trial_folder(folder: str) -> Folder:
+    """The folder of the trial that this process runs, in its experiment's."""
+    return open_folder(folder).subfolder(ray_tune.get_context().get_trial_id())
+
+
+def _train(recipe: Recipe, resources: Resources, metric: str, free: frozenset[str], stored: Folder) -> None:
     torch.set_num_threads(resources.cpus)
     run_dir = Path(ray_tune.get_context().get_trial_dir()) / "run"
     own = override(recipe, [f"run_dir={run_dir}", f"data.threads={resources.cpus}", "train.verdict_seconds=0"])
+    reporter = Reporter(reported_checkpoint(), free, metric)
     try:
-        train(own, Console(file=StringIO()), Reporter(reported_checkpoint(), free, metric))
+        with together(own, resources, lambda error: _record_if_it_would_repeat(stored, error)):
+            train(own, Console(file=StringIO()), reporter)
     finally:
         shutil.rmtree(run_dir, ignore_errors=True)  # searches would fill the disk; the reported checkpoints are stored
 
 
-def _train_on_workers(recipe: Recipe, resources: Resources, trial_folder: Folder) -> None:
-    """Their run folder is in that of the trial; Ray Train's reports go on to the search."""
-    from ray.tune.integration.ray_train import TuneReportCallback
-
-    from tune.distributed import Workers, train_on_workers
-
-    number = resources.workers
-    own = override(recipe, [f"run_dir={trial_folder.location('run')}", "train.verdict_seconds=0"])
-    workers = Workers(number, number, resources.cpus, resources.gpus)
-    train_on_workers(own, workers, _log.info, [TuneReportCallback()])
+def _record_if_it_would_repeat(stored: Folder, error: Exception) -> None:
+    if would_repeat(error):
+        record(stored, error)
 
 
 @dataclass

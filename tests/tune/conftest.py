@@ -4,6 +4,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
 
@@ -92,16 +93,29 @@ def ray_folder() -> Iterator[str]:
 
 
 @pytest.fixture
-def ray_here(ray_folder: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def ray_here(ray_folder: str) -> Iterator[None]:
     """Ray with two cores, in the environment of the test."""
+    with _ray(ray_folder):
+        yield
+
+
+@pytest.fixture(scope="module")
+def shared_ray(ray_folder: str) -> Iterator[None]:
+    """The same for all tests of a file, none of which may need an environment of its own."""
+    with _ray(ray_folder):
+        yield
+
+
+@contextmanager
+def _ray(folder: str) -> Iterator[None]:
     import ray
 
-    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    os.environ["RAY_AUTH_MODE"] = "disabled"
     names = ("AWS_", "NO_PROXY", "no_proxy", "OMP_")
     environment = {name: value for name, value in os.environ.items() if name.startswith(names)}
     ray.init(
         "local", num_cpus=2, num_gpus=0, include_dashboard=False, log_to_driver=False, logging_level="error",
-        runtime_env={"env_vars": environment}, _temp_dir=ray_folder,
+        runtime_env={"env_vars": environment}, _temp_dir=folder,
     )  # fmt: skip
     try:
         yield

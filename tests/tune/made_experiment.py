@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from engine.config import parse_recipe
+from tune.claim import as_data
 from tune.distributions import Choice, LogUniform
-from tune.search import as_data
 from tune.space import Asha, Space
 
 RECIPE = {

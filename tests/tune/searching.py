@@ -1,5 +1,6 @@
 """A search without Ray's processes: the searcher is asked, and told what the objective says, one trial at a time."""
 
+import math
 import tempfile
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +15,7 @@ Objective = Callable[[dict[str, Any]], float]
 
 
 def proposals(space: Space, objective: Objective) -> list[tuple[dict[str, Any], float]]:
-    """Every trial's settings and value, in order."""
+    """Every trial's settings and value, in order; a value of NaN is that of a trial that failed before it had one."""
     searcher = make_searcher(space, 1)
     if isinstance(searcher, BasicVariantGenerator):
         return [(config, objective(config)) for config in _drawn(space, searcher)]
@@ -23,8 +24,9 @@ def proposals(space: Space, objective: Objective) -> list[tuple[dict[str, Any], 
     for number in range(space.trials):
         config = searcher.suggest(str(number))
         value = objective(config)
-        result = {space.metric: value, "training_iteration": 1}
-        searcher.on_trial_result(str(number), result)
+        result = {} if math.isnan(value) else {space.metric: value, "training_iteration": 1}
+        if result:
+            searcher.on_trial_result(str(number), result)
         searcher.on_trial_complete(str(number), result)
         found.append((config, value))
     return found

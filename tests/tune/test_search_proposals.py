@@ -1,7 +1,9 @@
 """The same seed proposes the same; and what is proposed comes nearer to the best than chance does."""
 
 import math
+import shutil
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,13 @@ from rich.console import Console
 from searching import proposals
 
 from engine.config import Recipe, override
+from engine.diverged import DivergedError
+from engine.observer import EpochReport
 from engine.train import train
-from tune.distributions import Choice, LogUniform, Uniform
+from tune.distributions import Choice, IntUniform, LogUniform, Uniform
 from tune.searchers import make_searcher, sample_space
 from tune.space import Space
+from tune.trial_recipe import trial_recipe
 
 SEARCH = {
     "optim.lr": LogUniform(1e-5, 1e-1),
@@ -77,32 +82,49 @@ def test_epochs_without_a_score_do_not_disturb(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_learning_rate_of_a_tiny_training_is_found_better_than_by_chance(
-    tiny_base: Callable[..., Recipe], tmp_path: Path, console: Console
-) -> None:
-    """The loss after 3 epochs has its optimum at one learning rate out of six orders of magnitude."""
-    numbers = iter(range(10_000))
+def test_a_real_training_is_tuned_better_than_by_chance(tiny_base: Callable[..., Recipe], tmp_path: Path) -> None:
+    """16 trials each; the mean over the first 8 seeds of the best loss after two epochs of 9 batches.
 
-    def loss(config: dict[str, Any]) -> float:
-        last: list[float] = []
-
-        class Watcher:
-            start_from, may_change = None, frozenset[str]()
-
-            def epoch_done(self, report: Any, checkpoint: Any) -> None:
-                last.append(report.loss)
-
-        run = f"run_dir={tmp_path / str(next(numbers))}"
-        train(override(tiny_base(), ["train.epochs=3", f"optim.lr={config['optim.lr']}", "optim.milestones=100", run]),
-              console, Watcher())  # fmt: skip
-        return last[-1]
-
-    search = {"optim.lr": LogUniform(1e-7, 1e-1)}
-    best = {
-        searcher: [
-            min(value for _, value in proposals(space(search=search, searcher=searcher, seed=seed), loss))
-            for seed in range(2)
-        ]
-        for searcher in ("random", "optuna")
+    Each of five settings spoils the training in a good part of its range. With 20 other seeds the means were 0.0317 by
+    chance and 0.0277 with TPE, deviations 0.0048 and 0.0030: in 98 of 100 draws of 8 from those TPE is better.
+    """
+    base = tiny_base("train.epochs=2", "train.batch_size=4", "optim.name=adamw", "optim.milestones=1")
+    small = base.model.model_copy(update={"options": {"width": 8, "blocks": [1, 1, 1], "deconv_channels": [8, 8]}})
+    base = base.model_copy(update={"model": small})
+    search = {
+        "optim.lr": LogUniform(1e-8, 10.0),
+        "optim.weight_decay": LogUniform(1e-2, 1e5),
+        "optim.gamma": LogUniform(1e-4, 1),
+        "optim.warmup_steps": IntUniform(1, 2000, log=True),
+        "train.accumulate": IntUniform(1, 9),
     }
-    assert np.mean(best["optuna"]) < np.mean(best["random"])
+    best = {
+        searcher: np.array([
+            np.nanmin([value for _, value in proposals(
+                space(search=search, searcher=searcher, seed=seed),
+                lambda config: loss_of(trial_recipe(base, config), tmp_path / "run"),
+            )])
+            for seed in range(8)
+        ])
+        for searcher in ("random", "optuna")
+    }  # fmt: skip
+    assert best["optuna"].mean() < best["random"].mean(), best
+
+
+def loss_of(recipe: Recipe, run: Path) -> float:
+    """That of the last epoch; NaN if it diverges."""
+    losses: list[float] = []
+
+    class Watcher:
+        start_from, may_change = None, frozenset[str]()
+
+        def epoch_done(self, report: EpochReport, checkpoint: Path | None) -> None:
+            losses.append(report.loss)
+
+    try:
+        train(override(recipe, [f"run_dir={run}"]), Console(file=StringIO()), Watcher())
+    except DivergedError:
+        return math.nan
+    finally:
+        shutil.rmtree(run)
+    return losses[-1]

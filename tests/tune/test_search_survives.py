@@ -21,8 +21,11 @@ from watched_trials import attempts, batches, read_notes, watched_trial
 
 from engine.checkpoint import load_checkpoint
 from engine.config import Recipe
+from sharding.storage import open_folder
 from tune.experiment import Experiment, run_experiment
-from tune.space import Resources
+from tune.search import search
+from tune.space import Resources, Space
+from tune.trials import read_trials
 
 pytestmark = pytest.mark.slow
 
@@ -95,8 +98,26 @@ def test_an_object_store_that_is_away_for_a_while(
     assert batches(only(notes)) == undisturbed[0]
     assert len(attempts(only(notes))) == 1
     names = object_store.names("runs/one")
-    assert any(name.endswith(f"checkpoint_{EPOCHS - 1:06}/last.ckpt") for name in names)
+    last = finished.trials[0].checkpoint.path.rsplit("/", 1)[-1]
+    assert finished.trials[0].last_result["checkpoint_dir_name"] == last
+    assert any(name.endswith(f"/{last}/last.ckpt") for name in names), names
     assert any("experiment_state" in name for name in names)
+
+
+def test_on_object_storage(
+    tiny_space: Callable[..., Space], object_store: ObjectStore, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in object_store.environment().items():
+        monkeypatch.setenv(name, value)
+    out = f"s3://{object_store.bucket}/searches/one"
+    found = search(tiny_space(trials=2), out, console, cpus=2)  # Ray is started here, with this environment
+    assert found.failed == 0
+    names = object_store.names("searches/one")
+    assert "searches/one/search.json" in names
+    assert f"searches/one/{found.trial}/result.json" in names
+    assert found.checkpoint is not None
+    assert found.checkpoint.removeprefix(f"s3://{object_store.bucket}/") in names
+    assert search(tiny_space(trials=2), out, console, cpus=2).trial == found.trial
 
 
 @pytest.fixture
@@ -158,6 +179,8 @@ def test_a_killed_search(undisturbed: Seen, cluster: Cluster, tiny_base: MakeBas
         first.wait()
     subprocess.run(command, env=environment, check=True, timeout=120)
     assert_went_on(notes, tmp_path / "out", undisturbed)
+    (trial,) = read_trials(open_folder(tmp_path / "out"))
+    assert [epoch["epoch"] for epoch in trial.epochs] == list(range(1, EPOCHS + 1))
 
 
 _LEAD = """

@@ -9,7 +9,9 @@ from engine.config import ConfigError
 from tune import list_spaces, load_space
 from tune.distributions import Choice, LogUniform, Uniform
 from tune.search import require_data
-from tune.space import Asha, Pbt, Resources, Space, adjusted, base_recipe, trial_recipe
+from tune.space import Asha, Pbt, Resources, Space
+from tune.space_settings import adjusted
+from tune.trial_recipe import base_recipe, trial_recipe
 
 MakeSpace = Callable[..., Space]
 

@@ -40,7 +40,7 @@ def watched_trial(
     settings = {name: value for name, value in config.items() if name != "fault"}
     file = Path(notes) / f"{ray_tune.get_context().get_trial_id()}.jsonl"
     _watch(file, die_at, slow_s, fault)
-    _note_start(file)
+    _note_checkpoints(file)
     train_trial(
         settings,
         override(base, ["data.train=/nowhere"]) if fault == "data" else base,
@@ -71,17 +71,28 @@ def _watch(file: Path, die_at: int | None, slow_s: float, fault: str) -> None:
     TopDownTask.loss = watched  # type: ignore[method-assign]
 
 
-def _note_start(file: Path) -> None:
+def _note_checkpoints(file: Path) -> None:
     fetch = trial_module.reported_checkpoint
 
     def noted() -> Path | None:
         path = fetch()
-        digest = None if path is None else hashlib.sha256(path.read_bytes()).hexdigest()
+        digest = None if path is None else _digest(path)
         node = ray.get_runtime_context().get_node_id()
         _note(file, {"start": time.time(), "from": digest, "node": node, "pid": os.getpid()})
         return path
 
     trial_module.reported_checkpoint = noted
+    report = trial_module.report_epoch
+
+    def reporting(metrics: dict[str, float], checkpoint: Path) -> None:
+        _note(file, {"reported": _digest(checkpoint), "epoch": metrics["epoch"]})
+        report(metrics, checkpoint)
+
+    trial_module.report_epoch = reporting
+
+
+def _digest(checkpoint: Path) -> str:
+    return hashlib.sha256(checkpoint.read_bytes()).hexdigest()
 
 
 def _note(file: Path, content: dict[str, Any]) -> None:

@@ -1,0 +1,51 @@
+"""What is said of trials as they end, and which one is the best."""
+
+import math
+from io import StringIO
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from sharding.storage import Folder, open_folder
+from tune.failure import write_failure
+from tune.progress import Progress, best_trial
+
+
+def ended(name: str, value: float) -> Any:
+    """A trial of Ray's whose best AP was `value`."""
+    analysis = {} if math.isnan(value) else {"AP": {"max": value, "min": value - 1}}
+    return SimpleNamespace(
+        trial_id=name, metric_analysis=analysis, evaluated_params={"optim.lr": 1e-3}, last_result={"epoch": 3}
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return open_folder(tmp_path)
+
+
+def test_a_failed_trial_is_never_the_best(folder: Folder) -> None:
+    trials = [ended("a", 0.3), ended("b", 0.9), ended("c", 0.5), ended("d", math.nan)]
+    assert best_trial(trials, folder, "AP", "max") is trials[1]
+    write_failure(folder.subfolder("b"), "DivergedError", "the loss became nan")
+    assert best_trial(trials, folder, "AP", "max") is trials[2]
+    assert best_trial(trials, folder, "AP", "min") is trials[0]
+    assert best_trial(trials[1:2], folder, "AP", "max") is None
+
+
+@pytest.mark.parametrize("compete", [True, False])
+def test_the_best_one_is_named_where_trials_compete(folder: Folder, compete: bool) -> None:
+    said = StringIO()
+    progress = Progress(Console(file=said, width=200), folder, "AP", "max", compete)
+    trials: list[Any] = []
+    for trial in (ended("a", 0.3), ended("b", 0.9), ended("c", 0.5)):
+        trials.append(trial)
+        progress.on_trial_complete(0, trials, trial)
+    lines = said.getvalue().splitlines()
+    assert "trial b  AP 0.9 after 3 epochs  optim.lr=0.001" in lines
+    assert [line.strip() for line in lines if "best" in line] == (
+        ["the best of 1 so far", "the best of 2 so far"] if compete else []
+    )
