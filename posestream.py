@@ -234,14 +234,13 @@ def train(
     data.val=/data/coco/val2017 model.weights=resnet50.pth`, or on 8 GPUs of a Ray cluster with
     `--workers 8 --gpus-per-worker 1 --address head:6379 run_dir=s3://bucket/runs/r50`
     """
-    from engine.run_folder import BEST, LAST
     from engine.train import train as train_recipe
 
     chosen = _chosen_recipe(recipe, settings)
     if not workers:
         train_recipe(chosen, _console())
         if int(os.environ.get("RANK", "0")) == 0:
-            _say(f"best: {chosen.run_dir}/{BEST}, last: {chosen.run_dir}/{LAST}")
+            _say_where(chosen)
         return
     from tune.cluster import connected
     from tune.distributed import Workers, train_on_workers
@@ -254,7 +253,7 @@ def train(
         raise typer.BadParameter(f"{least} is more than {most}", param_hint="--workers")
     with connected(address):
         train_on_workers(chosen, Workers(least, most, cpus_per_worker, gpus_per_worker), _say)
-    _say(f"best: {chosen.run_dir}/{BEST}, last: {chosen.run_dir}/{LAST}")
+    _say_where(chosen)
 
 
 class _SpaceOrCommand(TyperGroup):
@@ -656,6 +655,15 @@ def _watch(job_id: str, address: str) -> None:
     if (reason := failure(found)) is not None:
         _say(reason)
     raise typer.Exit(exit_status(found))
+
+
+def _say_where(recipe: "Recipe") -> None:
+    """Where a training's checkpoints are."""
+    from engine.data import open_storage
+    from engine.run_folder import BEST, LAST
+
+    folder = open_storage(recipe.run_dir, recipe.storage)
+    _say(f"best: {folder.location(BEST)}, last: {folder.location(LAST)}")
 
 
 def _write_sheet(sheet: Path, picture: "Picture") -> None:

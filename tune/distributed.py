@@ -4,7 +4,7 @@ import os
 import platform
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,6 @@ import torch
 from ray import train as ray_train
 from ray.exceptions import RayError
 from ray.train.torch import TorchConfig, TorchTrainer
-from ray.train.v2.api.callback import UserCallback
 from ray.train.v2.api.exceptions import ControllerError, TrainingFailedError, WorkerGroupError
 from rich.console import Console
 
@@ -48,19 +47,19 @@ class Workers:
     max_failures: int = 3
 
 
-def train_on_workers(
-    recipe: Recipe, workers: Workers, say: Callable[[str], None], callbacks: Sequence[UserCallback] = ()
-) -> None:
+def train_on_workers(recipe: Recipe, workers: Workers, say: Callable[[str], None]) -> None:
     """Train a recipe in processes of the cluster that this one is connected to.
 
     A process or machine that dies costs what was trained since the last checkpoint. The run folder must be one that all
     machines reach: a shared disk or a URI.
 
     Args:
-        say: told what the first worker says, and about deaths. callbacks: of Ray Train.
+        say: told what the first worker says, and about deaths.
     Raises:
         ClusterError: the workers do not fit, or died too often. UserError: the training cannot go on.
     """
+    if workers.most > 1 and workers.gpus % 1:
+        raise ConfigError(f"{workers.gpus:g} GPUs per worker: only a single worker can share a GPU with others")
     for number in range(workers.least, workers.most + 1):
         require_divisible(recipe.train.batch_size, number)
     require_resources(workers.cpus, workers.gpus, workers.least)
@@ -69,12 +68,10 @@ def train_on_workers(
     folder.create()
     os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", _ROOM_S)
     with heard(say) as lines, TemporaryDirectory(prefix="posestream-ray-") as record, _own_interrupts():
-        _fit(_trainer(recipe, workers, lines, record, callbacks), folder)
+        _fit(_trainer(recipe, workers, lines, record), folder)
 
 
-def _trainer(
-    recipe: Recipe, workers: Workers, lines: Lines, record: str, callbacks: Sequence[UserCallback]
-) -> TorchTrainer:
+def _trainer(recipe: Recipe, workers: Workers, lines: Lines, record: str) -> TorchTrainer:
     """Ray's record of this call is kept apart: what a later call goes on from is the run folder alone."""
     elastic = workers.least < workers.most
     return TorchTrainer(
@@ -89,7 +86,7 @@ def _trainer(
         run_config=ray_train.RunConfig(
             storage_path=record,
             failure_config=ray_train.FailureConfig(max_failures=workers.max_failures),
-            callbacks=[Overseer(lines), *callbacks],
+            callbacks=[Overseer(lines)],
         ),
     )
 

@@ -7,16 +7,18 @@ from typing import Any
 
 import torch
 
+from engine.run_folder import HeldError
 from pose.errors import UserError
 from sharding.storage import Folder, StorageError
 
 FAILURE = "failure.json"
 _REPEATING = (UserError, MemoryError, torch.OutOfMemoryError)
+_MENDED_BY_TIME = (StorageError, HeldError)  # or by another machine
 
 
 def would_repeat(error: Exception) -> bool:
-    """Whether another attempt would fail in the same way. What storage refuses, it may grant later."""
-    return isinstance(error, _REPEATING) and not isinstance(error, StorageError)
+    """Whether another attempt would fail in the same way."""
+    return isinstance(error, _REPEATING) and not isinstance(error, _MENDED_BY_TIME)
 
 
 def record(trial_folder: Folder, error: Exception) -> None:

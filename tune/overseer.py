@@ -3,19 +3,13 @@
 import re
 from typing import Any
 
-import torch
 from ray.exceptions import RayActorError
 from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
 from ray.train.v2._internal.execution.callback import ControllerCallback, WorkerGroupCallback
 from ray.train.v2._internal.execution.controller.state import ReschedulingState, SchedulingState
 
-from engine.run_folder import HeldError
-from pose.errors import UserError
-from sharding.storage import StorageError
+from tune.failure import would_repeat
 from tune.lines import Lines
-
-_REPEATING = (UserError, MemoryError, torch.OutOfMemoryError)
-_MENDABLE = (StorageError, HeldError)  # by time, or on another machine
 
 
 class Overseer(WorkerGroupCallback, ControllerCallback):
@@ -53,7 +47,7 @@ class Overseer(WorkerGroupCallback, ControllerCallback):
 
 def repeating(errors: dict[int, Exception]) -> Exception | None:
     """The error of the first worker whose error would come again."""
-    final = [error for _, error in sorted(errors.items()) if _is_final(error)]
+    final = [error for _, error in sorted(errors.items()) if would_repeat(error)]
     return final[0] if final else None
 
 
@@ -61,10 +55,6 @@ def failures(errors: dict[int, Exception]) -> list[str]:
     """A line for each worker that failed. Where one died the others only lost their connections, and are left out."""
     dead = {rank: error for rank, error in errors.items() if isinstance(error, WorkerHealthCheckFailedError)}
     return [_failure(rank, error) for rank, error in sorted((dead or errors).items())]
-
-
-def _is_final(error: Exception) -> bool:
-    return isinstance(error, _REPEATING) and not isinstance(error, _MENDABLE)
 
 
 def _failure(rank: int, error: Exception) -> str:
