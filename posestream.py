@@ -225,7 +225,9 @@ def train(
         str, typer.Option(help="N processes that Ray starts, or LEAST-MOST: as many as there is room for")
     ] = "",
     gpus_per_worker: Annotated[float, typer.Option(min=0, help="With --workers")] = 0,
-    cpus_per_worker: Annotated[float, typer.Option(min=0.1, help="With --workers")] = 1,
+    cpus_per_worker: Annotated[
+        float, typer.Option(min=0.1, help="With --workers; also the threads of each one's loader: give a GPU its share")
+    ] = 1,
     address: Address = None,
 ) -> None:
     """Train a recipe; a run folder that holds a checkpoint of it is resumed. The run folder may be a URI.

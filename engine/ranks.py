@@ -1,5 +1,6 @@
 """The processes that train together, as torchrun or Ray Train started them."""
 
+import math
 import os
 from collections.abc import Callable
 from typing import Any
@@ -27,12 +28,14 @@ def launched_world_size() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def require_divisible(batch_size: int, ranks: int) -> None:
-    """Raise ConfigError unless every rank gets equally many samples of a batch."""
-    if batch_size % ranks:
-        nearest = max(1, round(batch_size / ranks)) * ranks
+def require_divisible(batch_size: int, *ranks: int) -> None:
+    """Raise ConfigError unless every rank gets equally many samples of a batch, however many there are of `ranks`."""
+    step = math.lcm(*ranks)
+    if batch_size % step:
+        nearest = max(1, round(batch_size / step)) * step
+        number = str(ranks[0]) if len(ranks) == 1 else f"{ranks[0]} to {ranks[-1]}"
         raise ConfigError(
-            f"train.batch_size={batch_size} counts all {ranks} processes together and is no multiple of them; "
+            f"train.batch_size={batch_size} counts all {number} processes together and is no multiple of them; "
             f"e.g. train.batch_size={nearest}"
         )
 

@@ -35,8 +35,8 @@ def scratch_of(uri: str) -> Path:
 class RemoteCopy:
     """Copies what has changed. A store that is away for a while is reported, and tried again the next time.
 
-    One process owns the remote folder, the last that took it over; an earlier one that is still alive somewhere, such
-    as on a machine that the others lost sight of, is stopped before it writes.
+    One process owns the remote folder, the last that `become_owner` was called for; an earlier one that is still alive
+    somewhere, such as on a machine that the others lost sight of, is stopped before it writes.
     """
 
     def __init__(self, uri: str, storage: StorageConfig, local: Path, say: Callable[[str], None]) -> None:
@@ -45,8 +45,8 @@ class RemoteCopy:
         self._copied: dict[str, tuple[int, int]] = {}
         self._behind: StorageError | None = None
 
-    def take_over(self, names: Sequence[str]) -> None:
-        """Own the remote folder, and make the local one what a process that goes on needs.
+    def take_up(self, names: Sequence[str]) -> None:
+        """Make the local folder what a process that goes on needs.
 
         If this machine was the last to write there, its own files are at least as new. Otherwise they are deleted, and
         `names` fetched: another machine went on with them, or somebody deleted the remote ones to start afresh.
@@ -62,7 +62,6 @@ class RemoteCopy:
         for name in names:
             if name in self._copied and not self._target.exists(name):
                 (self._local / name).unlink(missing_ok=True)
-        self._become_owner()
 
     def update(self) -> None:
         """Copy what is new or was changed since it was copied. Raises TakenOverError."""
@@ -113,7 +112,9 @@ class RemoteCopy:
         owner: dict[str, str] = json.loads(self._target.read(_OWNER))
         return owner
 
-    def _become_owner(self) -> None:
+    def become_owner(self) -> None:
+        """From now on this process writes there, and no other."""
+        self._target.create()
         self._write_copied()  # first: a kill in between must not make the files here look like somebody else's
         with self._target.write(_OWNER, self._local) as file:
             file.write(json.dumps({"process": self._me, "machine": platform.node(), "pid": os.getpid()}).encode())
@@ -122,7 +123,7 @@ class RemoteCopy:
         owner = self._owner()
         if owner is None:  # somebody deleted the remote folder
             self._copied = {}
-            self._become_owner()
+            self.become_owner()
         elif owner["process"] != self._me:
             raise TakenOverError(
                 f"process {owner['pid']} on {owner['machine']} has taken over {self._target.uri}; this one stops"

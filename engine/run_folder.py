@@ -49,7 +49,7 @@ class RunFolder:
         self._lock = _lock(self.path, recipe.run_dir)
         if remote:
             self._copy = RemoteCopy(recipe.run_dir, recipe.storage, self.path, say)
-            self._copy.take_over((LAST, BEST, BAD_SAMPLES))
+            self._copy.take_up((LAST, BEST, BAD_SAMPLES))
 
     def last(self) -> Checkpoint | None:
         """The last checkpoint, if there is one. Raises CheckpointError."""
@@ -58,6 +58,8 @@ class RunFolder:
 
     def start(self, recipe: Recipe, step: int) -> None:
         """Training begins, or goes on after `step` batches."""
+        if self._copy is not None:
+            self._copy.become_owner()
         if self.writes:
             self._board = SummaryWriter(self.path / "tensorboard", purge_step=step + 1)
             (self.path / "recipe.json").write_text(recipe.to_json() + "\n")

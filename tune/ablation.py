@@ -13,13 +13,13 @@ from rich.console import Console
 
 from engine.config import override
 from sharding.storage import open_folder
-from sharding.store_uri import child, redacted
+from sharding.store_uri import child
 from tune.ablation_data import ready_options
 from tune.ablation_trial import is_finished, record_failure, train_and_score
 from tune.cluster import connected
 from tune.experiment import Experiment, run_experiment
 from tune.failure import read_failure, write_json
-from tune.places import absolute
+from tune.places import absolute, shown_tree
 from tune.space import Resources
 from tune.table import Table
 from tune.table_files import write_table
@@ -155,26 +155,27 @@ def _resources(cluster: ClusterOptions, options: AblationOptions) -> Resources:
     if cpus is None and options.budget == "smoke":
         cpus = 1
     if cpus is None:
-        sharing = [max(1, int(node.get("GPU", 0) / gpus)) if gpus else 1 for node in nodes]
-        most = [int(node.get("CPU", 0)) // share for node, share in zip(nodes, sharing, strict=True)]
-        cpus = max(1, min(_MOST_CPUS, max(most)))
+        able = [node for node in nodes if node.get("GPU", 0) >= gpus and node.get("CPU", 0) >= 1]
+        shares = [int(node["CPU"] / max(1, node.get("GPU", 0) // gpus if gpus else 1)) for node in able]
+        cpus = max(1, min([_MOST_CPUS, *shares]))
     return Resources(cpus=cpus, gpus=gpus)
 
 
 def _as_data(plan: Plan, options: AblationOptions) -> dict[str, Any]:
     """What TABLE.json holds: what was asked for, and which trainings stand behind which row."""
-    shown = asdict(options) | {"train": [redacted(uri) for uri in options.train], "val": redacted(options.val)}
-    return {
-        "table": plan.table.name,
-        "options": shown,
-        "rows": [
-            {
-                "label": plan.table.label(planned.row),
-                "recipe": planned.row.recipe,
-                "changes": planned.row.changes,
-                "trainings": planned.trainings,
-                "why_not": planned.why_not,
-            }
-            for planned in plan.rows
-        ],
-    }
+    return shown_tree(
+        {
+            "table": plan.table.name,
+            "options": asdict(options),
+            "rows": [
+                {
+                    "label": plan.table.label(planned.row),
+                    "recipe": planned.row.recipe,
+                    "changes": planned.row.changes,
+                    "trainings": planned.trainings,
+                    "why_not": planned.why_not,
+                }
+                for planned in plan.rows
+            ],
+        }
+    )

@@ -1,6 +1,7 @@
 """Getting at a Ray cluster, or starting one on this machine."""
 
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -8,8 +9,11 @@ import ray
 
 from pose.errors import UserError
 
-_PASSED_ON = ("AWS_", "GOOGLE_APPLICATION_CREDENTIALS", "AZURE_STORAGE_", "RAY_ADDRESS", "NO_PROXY", "no_proxy",
-              "OMP_NUM_THREADS", "TUNE_")  # fmt: skip
+# To the nodes of another cluster go places, and no secrets: whoever opens Ray's dashboard or logs can read them.
+_PASSED_ON = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_DEFAULT_REGION", "AWS_REGION", "OMP_NUM_THREADS")
+# A process without GPUs would otherwise see all of its machine's.
+_ALWAYS = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1"}
+_PATIENCE_S = 10.0
 
 
 class ClusterError(UserError, RuntimeError):
@@ -22,7 +26,7 @@ def connect(address: str | None, cpus: int | None = None) -> None:
     Nothing happens if this process is connected already.
 
     Args:
-        address: HOST:PORT, ray://HOST:PORT or "auto", the cluster that this machine belongs to.
+        address: HOST:PORT, or "auto", the cluster that this machine belongs to.
         cpus: of a Ray that is started here; all by default.
     Raises:
         ClusterError: there is no cluster at the address.
@@ -30,12 +34,14 @@ def connect(address: str | None, cpus: int | None = None) -> None:
     if ray.is_initialized():
         return
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # Ray would make a token on a fresh home and then ask for it
+    os.environ.update(_ALWAYS)
     address = address or os.environ.get("RAY_ADDRESS")
+    _require_reachable(address)
     here = {"num_cpus": cpus, "include_dashboard": False} if address is None else {}
     try:
         ray.init(
             address or "local",
-            runtime_env={"env_vars": _environment()},
+            runtime_env={"env_vars": {} if address is None else _environment()},
             logging_level="error",
             log_to_driver=False,
             **here,
@@ -80,8 +86,27 @@ def _fitting(node: dict[str, float], cpus: float, gpus: float) -> int:
     return min(int(there / need + 1e-9) for there, need in needs if need)
 
 
+def _require_reachable(address: str | None) -> None:
+    """Ray itself would wait for minutes."""
+    if address is None or address == "auto":
+        return
+    if address.startswith("ray://"):
+        raise ClusterError(
+            f"{address}: give HOST:6379 on a machine of the cluster, or `posestream submit` from any other"
+        )
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        raise ClusterError(f"{address} is not of the form HOST:PORT; `ray start` prints it, its port is mostly 6379")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _PATIENCE_S).close()
+    except OSError as error:
+        raise ClusterError(
+            f"no Ray cluster answers at {address}: {error}; `ray status` says whether one runs"
+        ) from error
+
+
 def _environment() -> dict[str, str]:
-    """What workers need of this process's environment; a job has its own already."""
+    """What processes of another cluster are told; a job has its own variables already."""
     if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ:
-        return {}
-    return {name: value for name, value in os.environ.items() if name.startswith(_PASSED_ON)}
+        return dict(_ALWAYS)
+    return _ALWAYS | {name: value for name, value in os.environ.items() if name in _PASSED_ON}

@@ -58,10 +58,9 @@ def train_on_workers(recipe: Recipe, workers: Workers, say: Callable[[str], None
     Raises:
         ClusterError: the workers do not fit, or died too often. UserError: the training cannot go on.
     """
-    if workers.most > 1 and workers.gpus % 1:
-        raise ConfigError(f"{workers.gpus:g} GPUs per worker: only a single worker can share a GPU with others")
-    for number in range(workers.least, workers.most + 1):
-        require_divisible(recipe.train.batch_size, number)
+    if workers.gpus > 1 or (workers.most > 1 and workers.gpus % 1):
+        raise ConfigError(f"{workers.gpus:g} GPUs per worker: a worker uses one, and only a single worker can share it")
+    require_divisible(recipe.train.batch_size, *range(workers.least, workers.most + 1))
     require_resources(workers.cpus, workers.gpus, workers.least)
     recipe = with_absolute_places(recipe)
     folder = open_storage(recipe.run_dir, recipe.storage)

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.config import Recipe, leaves, parse_recipe
+from sharding.store_uri import redacted
 
 _PATHS = ("run_dir", "data.train", "data.val", "model.weights", "evaluate.detections", "storage.cache",
           "bottomup.grouping.score_net")  # fmt: skip
@@ -12,6 +13,15 @@ _PATHS = ("run_dir", "data.train", "data.val", "model.weights", "evaluate.detect
 def absolute(place: str) -> str:
     """A URI as it is, a path from the root."""
     return place if "://" in place else str(Path(place).expanduser().resolve())
+
+
+def shown_tree(value: Any) -> Any:
+    """A tree as data that may be shown: URIs in it without their secrets."""
+    if isinstance(value, str):
+        return redacted(value)
+    if isinstance(value, dict):
+        return {key: shown_tree(one) for key, one in value.items()}
+    return [shown_tree(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def with_absolute_places(recipe: Recipe) -> Recipe:

@@ -45,6 +45,8 @@ class Resources(Frozen):
     def _whole_gpus(self) -> Self:
         if self.gpus % 1 and (self.workers > 1 or self.gpus > 1):
             raise ValueError(f"gpus={self.gpus:g}: only a trial of one worker on one GPU can share it with others")
+        if self.gpus > 1:
+            raise ValueError(f"gpus={self.gpus:g}: a worker uses one GPU; take workers={self.gpus:g} with gpus=1")
         return self
 
 

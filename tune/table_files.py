@@ -40,7 +40,7 @@ def _facts(plan: Plan, options: AblationOptions) -> dict[str, str]:
         "the paper's are on": plan.table.dataset,
         "seeds": str(options.seeds),
         "budget": _SMOKE if options.budget == "smoke" else "full",
-        "settings": ", ".join(options.settings) or "as published",
+        "settings": redacted(", ".join(options.settings)) or "as published",
         **({} if plan.table.benchmark == "mpii" else {"boxes": _boxes(plan, options)}),
         "params, MACs": "of the whole system, at the published crop size",
         **({"the paper's GFLOPs": _unit(plan.table)} if plan.table.columns_of("macs") else {}),

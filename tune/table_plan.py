@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from engine.config import ConfigError, Recipe, leaves, override
 from engine.scorer import ranks_by_network
 from tune.budget import smoke_recipe
+from tune.places import with_absolute_places
 from tune.table import Row, Table
 from tune.table_cost import row_recipe
 from tune.table_options import AblationOptions
@@ -103,7 +104,7 @@ def _trained_recipe(table: Table, row: Row, options: AblationOptions) -> Recipe:
     fitting = [name for name in options.weights if recipe.model.name.endswith(name)]
     if fitting:
         settings.append(f"model.weights={options.weights[max(fitting, key=len)]}")
-    return override(recipe, (*settings, *options.settings))
+    return with_absolute_places(override(recipe, (*settings, *options.settings)))
 
 
 def _test(recipe: Recipe, row: Row, of_column: Test, options: AblationOptions) -> Test:

@@ -197,6 +197,9 @@ def test_a_batch_must_be_dealt_evenly() -> None:
     require_divisible(12, 4)
     with pytest.raises(ConfigError, match=r"train\.batch_size=10 counts all 4 processes .* train\.batch_size=8"):
         require_divisible(10, 4)
+    require_divisible(132, 2, 3, 4)
+    with pytest.raises(ConfigError, match=r"batch_size=128 counts all 2 to 4 processes .* train\.batch_size=132"):
+        require_divisible(128, 2, 3, 4)
 
 
 def test_alone_every_answer_is_ones_own() -> None:

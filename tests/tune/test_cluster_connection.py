@@ -1,0 +1,60 @@
+"""Getting at a cluster: what is refused at once, and what the cluster's processes are told."""
+
+import socket
+import time
+
+import pytest
+
+from engine.config import parse_recipe
+from tune.cluster import ClusterError, _environment, connect
+from tune.distributed import Workers, train_on_workers
+from tune.places import shown_tree
+from tune.space import Resources
+
+
+def closed_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("ray://head:10001", "give HOST:6379 .* or `posestream submit`"),
+        ("head", "not of the form HOST:PORT"),
+        ("head:port", "not of the form HOST:PORT"),
+    ],
+)
+def test_addresses_that_cannot_be_are_refused(address: str, message: str) -> None:
+    with pytest.raises(ClusterError, match=message):
+        connect(address)
+
+
+def test_a_port_where_nobody_listens_is_said_at_once() -> None:
+    started = time.monotonic()
+    with pytest.raises(ClusterError, match=r"no Ray cluster answers at 127\.0\.0\.1:\d+"):
+        connect(f"127.0.0.1:{closed_port()}")
+    assert time.monotonic() - started < 5
+
+
+def test_secrets_stay_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_JOB_CONFIG_JSON_ENV_VAR", raising=False)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://store")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    told = _environment()
+    assert told["AWS_ENDPOINT_URL"] == "http://store"
+    assert "secret" not in told.values()
+    written = shown_tree({"train": ("s3://key:secret@bucket/x",), "settings": ["data.val=s3://key:secret@bucket/y"]})
+    assert "secret" not in str(written)
+    assert "bucket/y" in str(written)
+    assert shown_tree("optim.lr=1e-3") == "optim.lr=1e-3"
+
+
+def test_a_process_has_one_gpu(tiny_base) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(ValueError, match="take workers=2 with gpus=1"):
+        Resources(gpus=2)
+    recipe = parse_recipe(tiny_base().to_json())
+    for workers in (Workers(2, 2, 1, 0.5), Workers(1, 1, 1, 2)):
+        with pytest.raises(ValueError, match="GPUs per worker: a worker uses one"):
+            train_on_workers(recipe, workers, print)
