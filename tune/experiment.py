@@ -16,11 +16,11 @@ from rich.console import Console
 
 from sharding.storage import Folder, open_folder
 from tune.cluster import require_resources
-from tune.keeping import Keeping
+from tune.keeping import STATE, Keeping
 from tune.progress import Progress
+from tune.remembering import Remembering
 from tune.space import Resources
 
-_STATE = "experiment_state-"
 _log = logging.getLogger(__name__)
 
 
@@ -99,6 +99,7 @@ def run_experiment(experiment: Experiment, console: Console) -> Finished:
         callbacks=[
             Progress(console, folder, experiment.metric, experiment.mode, experiment.compete),
             Keeping(folder, experiment.scheduler),
+            Remembering(experiment.scheduler),
         ],
         verbose=0,
     )
@@ -124,7 +125,7 @@ def _request(resources: Resources) -> ray_tune.PlacementGroupFactory:
 
 def _has_trials(folder: Folder) -> bool:
     """Whether Ray has stored an experiment there from which it can go on."""
-    states = [name for name in folder.names() if name.startswith(_STATE)]
+    states = [name for name in folder.names() if name.startswith(STATE)]
     return bool(states) and bool(json.loads(folder.read(max(states)))["trial_data"])
 
 

@@ -7,13 +7,14 @@ from typing import Any
 
 import torch
 
+from engine.remote_copy import TakenOverError
 from engine.run_folder import HeldError
 from pose.errors import UserError
 from sharding.storage import Folder, StorageError
 
 FAILURE = "failure.json"
 _REPEATING = (UserError, MemoryError, torch.OutOfMemoryError)
-_MENDED_BY_TIME = (StorageError, HeldError)  # or by another machine
+_MENDED_BY_TIME = (StorageError, HeldError, TakenOverError)  # or by another machine
 
 
 def would_repeat(error: Exception) -> bool:

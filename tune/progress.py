@@ -1,14 +1,19 @@
 """A line for every trial that ends, and which one is the best."""
 
+import logging
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 from rich.console import Console
 
-from sharding.storage import Folder
+from sharding.storage import Folder, StorageError
 from tune.failure import read_failure, write_failure
+
+_log = logging.getLogger(__name__)
 
 
 class Progress(Callback):
@@ -23,12 +28,15 @@ class Progress(Callback):
         self.ended = 0
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        failure = read_failure(self.folder.subfolder(trial.trial_id))
+        failure = None
+        with _the_trial_counts_all_the_same():
+            failure = read_failure(self.folder.subfolder(trial.trial_id))
         self._say(trials, trial, self._result(trial) if failure is None else f"failed: {failure['reason']}")
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         reason = str(trial.get_error() or "its process died").strip().splitlines()[-1]
-        write_failure(self.folder.subfolder(trial.trial_id), "Died", reason)
+        with _the_trial_counts_all_the_same():
+            write_failure(self.folder.subfolder(trial.trial_id), "Died", reason)
         self._say(trials, trial, f"failed after {trial.num_failures} attempts: {reason}")
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
@@ -42,11 +50,21 @@ class Progress(Callback):
         self.ended += 1
         settings = ", ".join(f"{name}={_short(value)}" for name, value in trial.evaluated_params.items())
         self._print(f"trial {trial.trial_id}  {result}  {settings}")
-        if self.compete and best_trial(trials, self.folder, self.metric, self.mode) is trial:
-            self._print(f"  the best of {self.ended} so far")
+        with _the_trial_counts_all_the_same():
+            if self.compete and best_trial(trials, self.folder, self.metric, self.mode) is trial:
+                self._print(f"  the best of {self.ended} so far")
 
     def _print(self, text: str) -> None:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def _the_trial_counts_all_the_same() -> Iterator[None]:
+    """Ray takes a trial for dead if its callbacks fail, as they do while the store is away."""
+    try:
+        yield
+    except StorageError as error:
+        _log.warning("%s", error)
 
 
 def best_of(trial: Trial, metric: str, mode: str) -> float:

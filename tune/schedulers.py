@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from ray.tune import Checkpoint
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, PopulationBasedTraining, TrialScheduler
 
@@ -15,10 +16,13 @@ from tune.searchers import sample_space
 from tune.space import Asha, Pbt, Space
 
 _TIME = "epoch"
+_EPOCHS = "train.epochs"
 
 
 def make_scheduler(space: Space, epochs: int) -> TrialScheduler:
-    """Ray's scheduler for trials of so many epochs."""
+    """Ray's scheduler for trials of so many epochs, unless these are searched."""
+    searched = space.search.get(_EPOCHS)
+    epochs = epochs if searched is None else max(int(value) for value in searched.examples)
     match space.scheduler:
         case Asha(grace_epochs=grace, reduction=reduction):
             return ASHAScheduler(
@@ -48,6 +52,7 @@ class Cloning(PopulationBasedTraining):
     def __init__(self, seed: int, **options: Any) -> None:
         super().__init__(**options)
         self._seed = seed
+        self._remembered: dict[str, dict[str, Any]] = {}
 
     def _checkpoint_or_exploit(self, trial: Trial, *more: Any) -> None:
         number = int(trial.trial_id.rsplit("_", 1)[-1])  # the ids' beginning is another one in every search
@@ -61,6 +66,30 @@ class Cloning(PopulationBasedTraining):
             for trial, state in self._trial_state.items()
             if state.last_checkpoint
         }
+
+    def known(self) -> dict[str, dict[str, Any]]:
+        """By trial id, how each was when it was last compared."""
+        return {
+            trial.trial_id: vars(state) | {"last_checkpoint": bool(state.last_checkpoint)}
+            for trial, state in self._trial_state.items()
+        }
+
+    def remember(self, known: dict[str, dict[str, Any]]) -> None:
+        """Give trials, once they are added, what an earlier scheduler knew of them."""
+        self._remembered = dict(known)
+
+    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
+        super().on_trial_add(tune_controller, trial)
+        known = self._remembered.pop(trial.trial_id, None)
+        if known is not None:
+            checkpoint = _checkpoint(trial, known["last_result"]) if known["last_checkpoint"] else None
+            vars(self._trial_state[trial]).update(known | {"last_checkpoint": checkpoint})
+
+
+def _checkpoint(trial: Trial, result: dict[str, Any]) -> Checkpoint:
+    """That which the trial stored with a result."""
+    storage = trial.storage
+    return Checkpoint(f"{storage.trial_fs_path}/{result['checkpoint_dir_name']}", storage.storage_filesystem)
 
 
 @contextmanager

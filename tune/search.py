@@ -79,7 +79,6 @@ def search(space: Space, out: str, console: Console, address: str | None = None,
     base, out = with_absolute_places(base_recipe(space)), absolute(out)  # trials have working folders of their own
     require_data(base, space.metric)
     folder = open_folder(out)
-    claim(folder, space, base)
     with connected(address, cpus):
         concurrent = concurrency(space.resources, space.concurrent)
         experiment = Experiment(
@@ -95,6 +94,7 @@ def search(space: Space, out: str, console: Console, address: str | None = None,
             concurrent=concurrent,
             max_failures=space.max_failures,
         )
+        claim(folder, space, base)  # not before it is known that trials can run
         return _outcome(run_experiment(experiment, console), folder, space)
 
 

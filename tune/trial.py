@@ -35,8 +35,10 @@ def train_trial(config: dict[str, Any], base: Recipe, resources: Resources, metr
         folder: URI of the experiment.
     """
     free = frozenset(name for name in config if can_change_in_training(name))
-    recipe = trial_recipe(base, config)
-    with_reasons(lambda: _train(recipe, resources, metric, free, trial_folder(folder)), folder)
+    with_reasons(
+        lambda: _train(trial_recipe(base, config), resources, metric, free, trial_folder(folder)),  # they may not fit
+        folder,
+    )
 
 
 def with_reasons(work: Callable[[], None], folder: str) -> None:

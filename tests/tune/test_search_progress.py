@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from sharding.storage import Folder, open_folder
+from sharding.storage import Folder, StorageError, open_folder
+from tune import progress as progress_module
 from tune.failure import write_failure
 from tune.progress import Progress, best_trial
 
@@ -49,3 +50,23 @@ def test_the_best_one_is_named_where_trials_compete(folder: Folder, compete: boo
     assert [line.strip() for line in lines if "best" in line] == (
         ["the best of 1 so far", "the best of 2 so far"] if compete else []
     )
+
+
+def test_a_trial_ends_while_the_store_is_away(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray would take it for dead if the callback failed."""
+
+    def away(*asked: object) -> None:
+        raise StorageError("the store is away")
+
+    monkeypatch.setattr(progress_module, "read_failure", away)
+    monkeypatch.setattr(progress_module, "write_failure", away)
+    said = StringIO()
+    progress = Progress(Console(file=said, width=200), folder, "AP", "max", True)
+    finished, died = ended("a", 0.3), ended("b", 0.2)
+    died.get_error, died.num_failures = lambda: "its node was gone", 4
+    progress.on_trial_complete(0, [finished], finished)
+    progress.on_trial_error(0, [finished, died], died)
+    assert said.getvalue().splitlines() == [
+        "trial a  AP 0.3 after 3 epochs  optim.lr=0.001",
+        "trial b  failed after 4 attempts: its node was gone  optim.lr=0.001",
+    ]

@@ -53,6 +53,7 @@ def test_a_search_finds_keeps_and_repeats(
 def test_what_cannot_fit_is_refused(tiny_space: MakeSpace, shared_ray: None, tmp_path: Path, console: Console) -> None:
     with pytest.raises(ClusterError, match="2 CPUs, 0 GPUs"):
         search(tiny_space(resources=Resources(cpus=1, gpus=1)), str(tmp_path / "out"), console)
+    assert not (tmp_path / "out" / "search.json").exists()  # the mended command is not another search
 
 
 def test_failures_are_recorded_and_others_finish(
