@@ -8,9 +8,10 @@ from engine.config import ConfigError, Recipe
 from sharding.storage import Folder
 from tune.distributions import Distribution
 from tune.failure import write_json
+from tune.places import shown_tree
 from tune.space import Space
+from tune.trials import SEARCH
 
-SEARCH = "search.json"
 _PACKAGES = ("ray", "optuna", "torch")
 _COMPARED = ("recipe", "search", "metric", "mode", "trials", "seed", "searcher", "scheduler")
 
@@ -28,7 +29,7 @@ def _distribution_data(distribution: Distribution) -> dict[str, Any]:
 
 def claim(folder: Folder, space: Space, base: Recipe) -> None:
     """Say in the folder what is searched; raise ConfigError if it holds another search."""
-    new = json.loads(json.dumps(as_data(space, base)))
+    new = shown_tree(json.loads(json.dumps(as_data(space, base))))
     if folder.exists(SEARCH):
         old = json.loads(folder.read(SEARCH))
         different = [

@@ -9,15 +9,12 @@ from typing import Any
 from engine.config import leaves, override
 from pose.errors import UserError
 from recipes import load_recipe
+from tune.places import PATH_SETTINGS
 
 SUBMITTED = ("train", "tune", "ablate", "convert")
 
 _OUTPUTS = ("out", "run_dir")  # what a job writes into its own folder is gone when it ends
 _PATHS = (*_OUTPUTS, "data", "images", "annotations", "checkpoint", "weights", "resume")
-_PATH_SETTINGS = (
-    "run_dir", "data.train", "data.val", "storage.cache", "model.weights", "evaluate.detections",
-    "bottomup.grouping.score_net",
-)  # fmt: skip
 _FILES = ("recipe", "space")  # names, or files of one's own
 _BESIDE = "submitted"
 
@@ -50,7 +47,7 @@ def portable_arguments(command: str, words: Sequence[str], parameters: Mapping[s
             _require_portable(f"--{name.replace('_', '-')}", value, needed=name in _OUTPUTS)
     for word in parameters.get("settings") or ():
         key, _, value = word.partition("=")
-        if key.strip() in _PATH_SETTINGS:
+        if key.strip() in PATH_SETTINGS:
             _require_portable(key.strip(), _listed(value))
     if command == "train":
         _require_portable_recipe(parameters["recipe"], parameters.get("settings") or ())
@@ -62,7 +59,7 @@ def portable_arguments(command: str, words: Sequence[str], parameters: Mapping[s
 def _require_portable_recipe(name: str, settings: Sequence[str]) -> None:
     """What the recipe itself says counts as much as what the command line does."""
     found = leaves(override(load_recipe(name), list(settings)))
-    for key in _PATH_SETTINGS:
+    for key in PATH_SETTINGS:
         _require_portable(key, found.get(key))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from engine.config import Recipe, leaves, parse_recipe
 from sharding.store_uri import redacted
 
-_PATHS = ("run_dir", "data.train", "data.val", "model.weights", "evaluate.detections", "storage.cache",
+PATH_SETTINGS = ("run_dir", "data.train", "data.val", "model.weights", "evaluate.detections", "storage.cache",
           "bottomup.grouping.score_net")  # fmt: skip
 
 
@@ -27,7 +27,7 @@ def shown_tree(value: Any) -> Any:
 def with_absolute_places(recipe: Recipe) -> Recipe:
     """The recipe with every path that it names made absolute."""
     tree, set_ones = recipe.model_dump(), leaves(recipe)
-    for name in _PATHS:
+    for name in PATH_SETTINGS:
         value = set_ones.get(name)
         if value is not None:
             *groups, leaf = name.split(".")

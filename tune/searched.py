@@ -9,8 +9,8 @@ from engine.config import Recipe, leaves, parse_recipe, variant
 from pose.errors import UserError
 from sharding.storage import Folder
 from tune.trial_recipe import trial_recipe
+from tune.trials import SEARCH
 
-SEARCH = "search.json"
 _NEEDED = {"recipe": str, "search": dict, "metric": str, "mode": str, "base": dict}
 
 

@@ -12,7 +12,7 @@ from tune.trial_files import ReportedEpoch, TrialFiles, list_trial_files, read_s
 
 Status = Literal["running", "finished", "stopped", "failed"]
 _READERS = 8
-_PLAN_FILE = "search.json"
+SEARCH = "search.json"
 
 
 @dataclass(frozen=True)
@@ -91,10 +91,10 @@ class _Plan:
 
 
 def _plan(folder: Folder) -> _Plan:
-    if not folder.exists(_PLAN_FILE):
+    if not folder.exists(SEARCH):
         return _Plan()
     try:
-        found = json.loads(folder.read(_PLAN_FILE))
+        found = json.loads(folder.read(SEARCH))
         epochs = found["base"]["train"]["epochs"]
         return _Plan(found["metric"], found["mode"], frozenset(found["search"]), epochs)
     except (ValueError, KeyError, TypeError):

@@ -5,11 +5,14 @@ import time
 
 import pytest
 
-from engine.config import parse_recipe
+from engine.config import override, parse_recipe
+from sharding.storage import open_folder
+from tune.claim import SEARCH, claim
 from tune.cluster import ClusterError, _environment, connect
 from tune.distributed import Workers, train_on_workers
 from tune.places import shown_tree
 from tune.space import Resources
+from tune.trial_recipe import base_recipe
 
 
 def closed_port() -> int:
@@ -58,3 +61,13 @@ def test_a_process_has_one_gpu(tiny_base) -> None:  # type: ignore[no-untyped-de
     for workers in (Workers(2, 2, 1, 0.5), Workers(1, 1, 1, 2)):
         with pytest.raises(ValueError, match="GPUs per worker: a worker uses one"):
             train_on_workers(recipe, workers, print)
+
+
+def test_a_search_is_written_down_without_secrets(tiny_space, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    space = tiny_space()
+    base = override(base_recipe(space), ["data.val=s3://key:secret@bucket/val"])
+    for _ in range(2):  # the second finds the same search
+        claim(open_folder(tmp_path / "out"), space, base)
+    written = (tmp_path / "out" / SEARCH).read_text()
+    assert "bucket/val" in written
+    assert "secret" not in written
