@@ -305,7 +305,7 @@ def tune_run(
 @tune_app.command("report")
 def tune_report(
     folder: Annotated[str, typer.Argument(metavar="DIR", help="The --out folder of a search, local or a URI")],
-    out: Annotated[Path | None, typer.Option(help="Where to write  [default: DIR, if it is on this machine]")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where to write  [default: DIR; for a URI runs/NAME-report]")] = None,
 ) -> None:
     """Show a search's best trials, also while it runs; write best_recipe.json, for `posestream train`, and report.html.
 

@@ -93,7 +93,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 
 def require_same_run(
-    checkpoint: Checkpoint, recipe: Recipe, dataset_digest: str, path: Path, may_change: frozenset[str] = frozenset()
+    checkpoint: Checkpoint, recipe: Recipe, dataset_digest: str, path: str, may_change: frozenset[str] = frozenset()
 ) -> None:
     """Raise CheckpointError unless going on from `checkpoint` with `recipe` continues the very same run.
 

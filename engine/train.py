@@ -251,8 +251,8 @@ class _Training:
             given, free = self.observer.start_from, self.observer.may_change
         checkpoint = self.folder.last() if given is None else load_checkpoint(given)
         if checkpoint is not None:
-            path = given or Path(self.recipe.run_dir) / LAST
-            require_same_run(checkpoint, self.recipe, self._digest, path, free)
+            where = str(given or f"{self.recipe.run_dir}/{LAST}")
+            require_same_run(checkpoint, self.recipe, self._digest, where, free)
         return checkpoint
 
     def _restore(self, checkpoint: Checkpoint) -> None:

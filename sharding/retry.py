@@ -2,6 +2,7 @@
 
 import atexit
 import ctypes
+import errno
 import logging
 import math
 import os
@@ -26,6 +27,7 @@ _T = TypeVar("_T")
 STORE_ERRORS = (OSError, pa.ArrowException, ValueError)  # what pyarrow's file systems raise
 
 _FINAL_KINDS = (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError, FileExistsError)
+_FINAL_NUMBERS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _FINAL_WORDS = re.compile(
     r"ACCESS_DENIED|NO_SUCH_|RESOURCE_NOT_FOUND|INVALID_ACCESS_KEY_ID|INVALID_CLIENT_TOKEN_ID|INVALID_SIGNATURE"
     r"|SIGNATURE_DOES_NOT_MATCH|UNRECOGNIZED_CLIENT|MISSING_AUTHENTICATION_TOKEN|ExpiredToken|InvalidToken"
@@ -128,7 +130,7 @@ def bounded(function: Callable[[], _T], timeout_s: float) -> _T:
 
 def is_final(error: Exception) -> bool:
     """Is it an error that another attempt cannot mend: not found, not allowed, not understood?"""
-    if isinstance(error, _FINAL_KINDS) or not isinstance(error, OSError):
+    if isinstance(error, _FINAL_KINDS) or not isinstance(error, OSError) or error.errno in _FINAL_NUMBERS:
         return True
     status = _HTTP_STATUS.search(str(error))
     if status is not None and 400 <= int(status[1]) < 500:

@@ -30,7 +30,10 @@ def load_space(name_or_path: str) -> "Space":
         ConfigError: no such space (with those that there are), or the file defines none.
     """
     if name_or_path.endswith(".py"):
-        return _space_of(_module_of_file(Path(name_or_path)), name_or_path)
+        path = Path(name_or_path)
+        space = _space_of(_module_of_file(path), name_or_path)
+        beside = path.parent / space.recipe
+        return space.model_copy(update={"recipe": str(beside)}) if beside.is_file() else space
     known = list_spaces()
     if name_or_path not in known:
         near = difflib.get_close_matches(name_or_path, known, n=1)

@@ -19,6 +19,7 @@ from tune.ablation_trial import is_finished, record_failure, train_and_score
 from tune.cluster import connected
 from tune.experiment import Experiment, run_experiment
 from tune.failure import read_failure, write_json
+from tune.held import held
 from tune.places import absolute, shown_tree
 from tune.space import Resources
 from tune.table import Table
@@ -82,7 +83,8 @@ def run_ablation(
     left = [training for training in plan.trainings if not is_finished(training, read_scores(folder, training.id))]
     write_json(folder, f"{table.name}.json", _as_data(plan, options))
     write_table(plan, options, folder)
-    interrupted = bool(left) and _run(table, left, out, options, console, cluster)
+    with held(folder):
+        interrupted = bool(left) and _run(table, left, out, options, console, cluster)
     files = write_table(plan, options, folder)
     return AblationOutcome(tuple(files), tuple(row_results(plan, folder)), interrupted)
 

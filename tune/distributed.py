@@ -2,10 +2,7 @@
 
 import os
 import platform
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,6 +25,7 @@ from engine.train import train
 from pose.errors import UserError
 from sharding.storage import Folder
 from tune.cluster import ClusterError, require_resources
+from tune.interruption import own_interrupts
 from tune.lines import Lines, heard
 from tune.overseer import Overseer, failures
 from tune.places import with_absolute_places
@@ -66,7 +64,7 @@ def train_on_workers(recipe: Recipe, workers: Workers, say: Callable[[str], None
     folder = open_storage(recipe.run_dir, recipe.storage)
     folder.create()
     os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", _ROOM_S)
-    with heard(say) as lines, TemporaryDirectory(prefix="posestream-ray-") as record, _own_interrupts():
+    with heard(say) as lines, TemporaryDirectory(prefix="posestream-ray-") as record, own_interrupts():
         _fit(_trainer(recipe, workers, lines, record), folder)
 
 
@@ -95,6 +93,8 @@ def _fit(trainer: TorchTrainer, folder: Folder) -> None:
         trainer.fit()
     except TrainingFailedError as error:
         raise _reason(error, folder) from error
+    except SystemExit as error:  # so Ray ends upon Ctrl-C
+        raise ClusterError("interrupted; the same command goes on") from error
     except RayError as error:
         lost = f"the training in {folder.uri} lost its cluster: {_first_line(error)}; the same command goes on"
         raise ClusterError(lost) from error
@@ -111,19 +111,6 @@ def _reason(error: TrainingFailedError, folder: Folder) -> UserError:
             return mendable
     last = "; ".join(failures(errors)) or _first_line(error)
     return ClusterError(f"the training in {folder.uri} died too often, the last time: {last}; the same command goes on")
-
-
-@contextmanager
-def _own_interrupts() -> Iterator[None]:
-    """Ray answers Ctrl-C while it trains, and would do so ever after."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _worker(config: dict[str, Any]) -> None:

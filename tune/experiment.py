@@ -10,12 +10,14 @@ from typing import Any, Literal
 import ray
 from pyarrow import fs as arrow_fs
 from ray import tune as ray_tune
+from ray.tune import Callback
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 from rich.console import Console
 
 from sharding.storage import Folder, open_folder
 from tune.cluster import require_resources
+from tune.interruption import Interruption, own_interrupts
 from tune.keeping import STATE, Keeping
 from tune.progress import Progress
 from tune.remembering import Remembering
@@ -75,6 +77,27 @@ def run_experiment(experiment: Experiment, console: Console) -> Finished:
     if resumed:
         console.print(f"going on in {folder.uri}", markup=False, highlight=False, soft_wrap=True)
     _quieten()
+    interruption = Interruption()
+    with own_interrupts():
+        trials = _run(
+            experiment,
+            folder,
+            concurrent,
+            resumed,
+            [
+                Progress(console, folder, experiment.metric, experiment.mode, experiment.compete),
+                Keeping(folder, experiment.scheduler, experiment.metric, experiment.mode),
+                Remembering(experiment.scheduler),
+                interruption,
+            ],
+        )  # Ray stores the callbacks' states by their places
+    interrupted = interruption.seen or not all(trial.is_finished() for trial in trials)
+    return Finished(trials, interrupted)
+
+
+def _run(
+    experiment: Experiment, folder: Folder, concurrent: int, resumed: bool, callbacks: list[Callback]
+) -> list[Trial]:
     parent, _, name = folder.path.rstrip("/").rpartition("/")
     analysis = ray_tune.run(
         experiment.trial,
@@ -89,22 +112,13 @@ def run_experiment(experiment: Experiment, console: Console) -> Finished:
         scheduler=experiment.scheduler,
         resources_per_trial=_request(experiment.resources),
         max_failures=experiment.max_failures,
-        checkpoint_config=ray_tune.CheckpointConfig(
-            checkpoint_score_attribute=experiment.metric,
-            checkpoint_score_order=experiment.mode,
-        ),
         trial_dirname_creator=_trial_id,
         resume_config=ray_tune.ResumeConfig() if resumed else None,
         raise_on_failed_trial=False,
-        callbacks=[
-            Progress(console, folder, experiment.metric, experiment.mode, experiment.compete),
-            Keeping(folder, experiment.scheduler),
-            Remembering(experiment.scheduler),
-        ],
+        callbacks=callbacks,
         verbose=0,
     )
-    trials = list(analysis.trials)
-    return Finished(trials, interrupted=not all(trial.is_finished() for trial in trials))
+    return list(analysis.trials)
 
 
 def concurrency(resources: Resources, wanted: int | None) -> int:

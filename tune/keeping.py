@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import time
 from typing import Any
 
@@ -25,8 +26,9 @@ class Keeping(Callback):
     before Ray has stored a state that no longer names it: a search that was killed goes on from the stored state.
     """
 
-    def __init__(self, folder: Folder, scheduler: Any) -> None:
+    def __init__(self, folder: Folder, scheduler: Any, metric: str, mode: str) -> None:
         self.folder, self.scheduler = folder, scheduler
+        self._metric, self._sign = metric, 1 if mode == "max" else -1
         self._given_up: dict[Place, int] = {}  # and the driver's iteration in which it was
         self._looked_s = -_LOOK_EVERY_S
 
@@ -35,13 +37,19 @@ class Keeping(Callback):
         if isinstance(self.scheduler, Cloning):
             held |= self.scheduler.may_be_cloned()
         manager = trial.run_metadata.checkpoint_manager
-        *others, best = manager._checkpoint_results  # the best one is the last
-        gone = [one for one in others if _place(one.checkpoint) not in held]
-        manager._checkpoint_results = [one for one in others if one not in gone] + [best]
+        results = manager._checkpoint_results
+        best = self._best(results)
+        gone = [one for one in results if one is not best and _place(one.checkpoint) not in held]
+        manager._checkpoint_results = [one for one in results if one not in gone]
         self._given_up |= {_place(one.checkpoint): iteration for one in gone}
         if self._given_up and time.monotonic() - self._looked_s >= _LOOK_EVERY_S:
             self._delete_what_no_state_names()
             self._looked_s = time.monotonic()
+
+    def _best(self, results: list[Any]) -> Any:
+        """Not every epoch is validated; where none was yet, the newest."""
+        scored = [one for one in results if not math.isnan(one.metrics.get(self._metric, math.nan))]
+        return max(scored, key=lambda one: self._sign * one.metrics[self._metric], default=results[-1])
 
     def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
         self._delete_what_no_state_names()

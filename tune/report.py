@@ -11,7 +11,7 @@ from tune.plot_trials import Shown, best_first, shown_trials
 from tune.report_contents import page_of
 from tune.report_page import page_html
 from tune.report_table import best_table
-from tune.searched import ReportError, Searched, best_recipe, read_searched
+from tune.searched import Searched, best_recipe, read_searched
 from tune.trials import read_trials
 
 PAGE, RECIPE = "report.html", "best_recipe.json"
@@ -31,14 +31,12 @@ def write_report(folder: Folder, out: Path | None, console: Console) -> Report:
     """Write the page and the best recipe of a search, finished or not, and print its best trials.
 
     Args:
-        folder: of the experiment. out: where to write; by default there, if it is on this machine.
+        folder: of the experiment. out: where to write; by default there, of a URI in runs/NAME-report.
     Raises:
-        ReportError: the folder is none of a search, or is remote and `out` is not given. StorageError: it cannot be
+        ReportError: the folder is none of a search. StorageError: it cannot be
             read. ConfigError: its recipe is none of this version.
     """
-    target = out or folder.local
-    if target is None:
-        raise ReportError(f"{folder.uri} is not on this machine; say with --out where to write the report")
+    target = out or folder.local or Path("runs") / f"{folder.name}-report"
     searched = read_searched(folder)
     shown = shown_trials(read_trials(folder), searched)
     console.print(best_table(best_first(shown, searched), searched, _SHOWN))

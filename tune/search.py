@@ -18,6 +18,7 @@ from tune.claim import claim
 from tune.cluster import connected
 from tune.experiment import Experiment, Finished, concurrency, run_experiment
 from tune.failure import read_failure
+from tune.held import held
 from tune.places import absolute, with_absolute_places
 from tune.progress import best_of, best_trial
 from tune.schedulers import make_scheduler
@@ -57,7 +58,7 @@ class Outcome:
     def lines(self) -> list[str]:
         """What to tell the user."""
         if self.interrupted:
-            return [f"interrupted after {self.finished} trials; the same command goes on"]
+            return ["interrupted; the same command goes on"]
         trials = f"{self.finished} trials, {self.failed} of them failed"
         if self.trial is None:
             return [f"{trials}: none reported {self.metric}; their reasons are in {self.folder}"]
@@ -79,7 +80,7 @@ def search(space: Space, out: str, console: Console, address: str | None = None,
     base, out = with_absolute_places(base_recipe(space)), absolute(out)  # trials have working folders of their own
     require_data(base, space.metric)
     folder = open_folder(out)
-    with connected(address, cpus):
+    with held(folder), connected(address, cpus):
         concurrent = concurrency(space.resources, space.concurrent)
         experiment = Experiment(
             folder=out,

@@ -1,5 +1,6 @@
 """Retrying: what is tried again, for how long, and what the error says."""
 
+import errno
 import logging
 import threading
 import time
@@ -129,6 +130,7 @@ def test_what_no_attempt_mends_is_raised_at_once(error: Exception) -> None:
 def test_what_may_pass_is_tried_again(text: str) -> None:
     assert not is_final(OSError(text))
     assert not is_final(TimeoutError(text))
+    assert is_final(OSError(errno.ENOSPC, "no space left on device"))
 
 
 def test_an_error_that_says_all_stays_as_it_is() -> None:

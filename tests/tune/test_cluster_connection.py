@@ -1,15 +1,21 @@
 """Getting at a cluster: what is refused at once, and what the cluster's processes are told."""
 
+import os
+import signal
 import socket
 import time
 
 import pytest
 
 from engine.config import override, parse_recipe
+from recipes import load_recipe
 from sharding.storage import open_folder
+from tune import load_space
 from tune.claim import SEARCH, claim
 from tune.cluster import ClusterError, _environment, connect
 from tune.distributed import Workers, train_on_workers
+from tune.held import held
+from tune.interruption import Interruption, own_interrupts
 from tune.places import shown_tree
 from tune.space import Resources
 from tune.trial_recipe import base_recipe
@@ -71,3 +77,44 @@ def test_a_search_is_written_down_without_secrets(tiny_space, tmp_path) -> None:
     written = (tmp_path / "out" / SEARCH).read_text()
     assert "bucket/val" in written
     assert "secret" not in written
+
+
+def test_one_command_at_a_time_runs_in_a_folder(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    folder = open_folder(tmp_path / "out")
+    with held(folder), pytest.raises(ValueError, match=r"another command runs in .*out; wait"), held(folder):
+        pass
+    with held(folder):
+        pass
+
+
+def test_a_recipe_beside_its_space_is_found_from_anywhere(tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "recipe.json").write_text(load_recipe("demo_synthetic").to_json())
+    (tmp_path / "mine" / "space.py").write_text(
+        "from tune.distributions import Uniform\nfrom tune.space import Space\n"
+        'space = Space(recipe="recipe.json", search={"optim.lr": Uniform(0.1, 0.2)})\n'
+    )
+    monkeypatch.chdir(tmp_path)
+    assert load_recipe(load_space("mine/space.py").recipe) == load_recipe("demo_synthetic")
+
+
+class Searching(Interruption):
+    """Ctrl-C in the third step."""
+
+    def on_step_begin(self, iteration, trials, **info) -> None:  # type: ignore[no-untyped-def]
+        super().on_step_begin(iteration, trials, **info)
+        if iteration == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_an_interruption_is_noted_and_passed_on() -> None:
+    rays, mine = [], signal.getsignal(signal.SIGINT)
+    with own_interrupts():
+        signal.signal(signal.SIGINT, lambda number, frame: rays.append(number))
+        searching = Searching()
+        for iteration in range(4):
+            assert searching.seen == (iteration > 2)
+            searching.on_step_begin(iteration, [])
+    assert searching.seen
+    assert rays == [signal.SIGINT]
+    assert signal.getsignal(signal.SIGINT) is mine

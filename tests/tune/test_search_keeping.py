@@ -17,14 +17,14 @@ class Search:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.iteration = folder, 0
-        self.keeping = Keeping(open_folder(folder), None)
+        self.keeping = Keeping(open_folder(folder), None, "AP", "max")
         self.results: list[Any] = []
 
-    def save(self) -> None:
-        """The newest is the best."""
+    def save(self, **metrics: float) -> None:
+        """Without a score the newest stays."""
         place = self.folder / "trial" / f"checkpoint_{self.iteration:06d}"
         place.mkdir(parents=True)
-        self.results.append(SimpleNamespace(checkpoint=SimpleNamespace(path=str(place))))
+        self.results.append(SimpleNamespace(checkpoint=SimpleNamespace(path=str(place)), metrics=metrics))
         manager = SimpleNamespace(_checkpoint_results=self.results)
         trial: Any = SimpleNamespace(
             checkpoint=self.results[-1].checkpoint, run_metadata=SimpleNamespace(checkpoint_manager=manager)
@@ -81,7 +81,16 @@ def test_what_was_given_up_is_deleted_by_a_search_that_goes_on(search: Search) -
         (later, {"checkpoint_000001", "checkpoint_000002"}),
         (noted, {"checkpoint_000001", "checkpoint_000002"}),
     ):
-        again = Keeping(open_folder(search.folder), None)
+        again = Keeping(open_folder(search.folder), None, "AP", "max")
         again.set_state(state)
         again.on_experiment_end([])
         assert search.names() == left
+
+
+def test_the_best_stays_where_not_every_epoch_is_scored(search: Search) -> None:
+    scores = [None, 0.1, None, 0.3, None, float("nan"), 0.2, None]
+    for score in scores:
+        search.save(**({} if score is None else {"AP": score}), loss=1.0)
+    search.store()
+    search.keeping.on_experiment_end([])
+    assert search.names() == {"checkpoint_000003", "checkpoint_000007"}  # the best and the last

@@ -137,10 +137,13 @@ def test_what_is_no_search(tmp_path: Path) -> None:
         report(tmp_path)
 
 
-def test_of_a_store_into_a_folder(folder: Path, tmp_path: Path, object_store: ObjectStore) -> None:
+def test_of_a_store_into_a_folder(
+    folder: Path, tmp_path: Path, object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     uri = object_store.put_folder(folder, "runs/lr")
-    with pytest.raises(ReportError, match="--out"):
-        write_report(open_folder(uri), None, Console(file=StringIO()))
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert write_report(open_folder(uri), None, Console(file=StringIO())).page == Path("runs/lr-report/report.html")
     written = write_report(open_folder(uri), tmp_path / "out", Console(file=StringIO()))
     assert written.recipe == tmp_path / "out" / RECIPE
     assert load_recipe(str(written.recipe)).name == "lr-best"
