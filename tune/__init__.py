@@ -8,7 +8,9 @@ import importlib
 import importlib.util
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
 
 from engine.config import ConfigError
 
@@ -53,9 +55,16 @@ def _module_of_file(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # whatever a user's file does wrong
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {'; '.join(_problem(row) for row in error.errors())}") from error
+    except Exception as error:  # whatever else a user's file does wrong
         raise ConfigError(f"{path}: {type(error).__name__}: {error}") from error
     return module
+
+
+def _problem(row: Any) -> str:
+    where = ".".join(map(str, row["loc"]))
+    return ": ".join(filter(None, [where, row["msg"].removeprefix("Value error, ")]))
 
 
 def _space_of(module: ModuleType, where: str) -> "Space":

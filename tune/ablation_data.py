@@ -1,6 +1,7 @@
 """The splits that an ablation is run on: the user's, or synthetic people."""
 
 from dataclasses import replace
+from pathlib import Path
 
 from engine.config import ConfigError
 from sharding.manifest import read_manifest
@@ -16,7 +17,7 @@ def ready_options(table: Table, options: AblationOptions, folder: Folder) -> Abl
     """With absolute paths; with synthetic people where the smoke budget is not given any data.
 
     Raises:
-        ConfigError: there is no data, or of another benchmark.
+        ConfigError: there is no data, or of another benchmark, or a file does not exist.
     """
     if not options.train and not options.val and options.budget == "smoke":
         data = make_smoke_data(table.benchmark, folder.subfolder("smoke"), detectors_of(table))
@@ -28,6 +29,10 @@ def ready_options(table: Table, options: AblationOptions, folder: Folder) -> Abl
         found = read_manifest(open_folder(uri)).dataset
         if found != table.benchmark:
             raise ConfigError(f"{uri} is a split of {found}; {table.name} is measured on {table.dataset}")
+    for option, files in (("--detections", options.detections), ("--weights", options.weights)):
+        for file in files.values():
+            if "://" not in file and not Path(file).expanduser().is_file():
+                raise ConfigError(f"{option}: {file} does not exist")
     return replace(
         options,
         train=tuple(map(absolute, options.train)),

@@ -24,9 +24,8 @@ def job_table(found: Sequence[JobDetails]) -> Table:
     table.add_column("command")
     for one in found:
         status = Text(one.status.value, style=_STYLES.get(one.status.value, ""))
-        table.add_row(
-            one.submission_id, status, _began(one), _took(one), Text(command(one), no_wrap=True, overflow="ellipsis")
-        )
+        words = Text(command(one).removeprefix("posestream "), no_wrap=True, overflow="ellipsis")
+        table.add_row(one.submission_id, status, _began(one), _took(one), words)
     return table
 
 

@@ -11,6 +11,7 @@ from engine.config import override, parse_recipe
 from recipes import load_recipe
 from sharding.storage import open_folder
 from tune import load_space
+from tune.ablation_data import ready_options
 from tune.claim import SEARCH, claim
 from tune.cluster import ClusterError, _environment, connect
 from tune.distributed import Workers, train_on_workers
@@ -18,6 +19,8 @@ from tune.held import held
 from tune.interruption import Interruption, own_interrupts
 from tune.places import shown_tree
 from tune.space import Resources
+from tune.table_options import AblationOptions
+from tune.tables import find_table
 from tune.trial_recipe import base_recipe
 
 
@@ -118,3 +121,18 @@ def test_an_interruption_is_noted_and_passed_on() -> None:
     assert searching.seen
     assert rays == [signal.SIGINT]
     assert signal.getsignal(signal.SIGINT) is mine
+
+
+def test_a_space_with_a_typing_error_says_what_it_is(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "space.py").write_text(
+        "from tune.space import Space\nspace = Space(recipe='demo_synthetic', search={}, trails=4)\n"
+    )
+    with pytest.raises(ValueError, match=r"space\.py: trails: Extra inputs are not permitted$"):
+        load_space(str(tmp_path / "space.py"))
+
+
+def test_files_that_are_not_there_are_missed_before_anything_starts(tmp_path, mini_shards) -> None:  # type: ignore[no-untyped-def]
+    split = str(mini_shards("coco"))
+    options = AblationOptions(train=(split,), val=split, weights={"resnet50": "nosuch.pth"})
+    with pytest.raises(ValueError, match=r"--weights: nosuch\.pth does not exist"):
+        ready_options(find_table("enhancenet-5a"), options, open_folder(tmp_path))
