@@ -40,12 +40,12 @@ def cluster() -> Iterator[Cluster]:
         patch.setenv("RAY_AUTH_MODE", "disabled")
         patch.setenv("RAY_TMPDIR", temp)
         patch.setenv("OMP_NUM_THREADS", "1")
+        for name, value in credentials().items():  # nodes have their own; nobody passes them on
+            patch.setenv(name, value)
         cluster = Cluster(initialize_head=True, head_node_args=head)
         try:
             for _ in range(2):
                 cluster.add_node(num_cpus=1, object_store_memory=10**8)
-            for name, value in credentials().items():  # which the nodes do not have
-                patch.setenv(name, value)
             connect(cluster.address)
             yield cluster
         finally:

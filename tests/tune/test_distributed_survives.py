@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import ray
 import torch
-from object_store.store import ObjectStore
+from object_store.store import ObjectStore, credentials
 from watched_workers import rows, run, samples, small_steps
 
 from engine.checkpoint import load_checkpoint
@@ -38,13 +38,16 @@ def cluster(ray_folder: str) -> Iterator[Any]:
 
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")
     head = {"num_cpus": 0, "include_dashboard": False, "temp_dir": ray_folder}
-    made = Cluster(initialize_head=True, head_node_args=head)
-    try:
-        for _ in range(2):
-            made.add_node(num_cpus=1, num_gpus=1)
-        yield made
-    finally:
-        made.shutdown()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in credentials().items():  # nodes have their own; nobody passes them on
+            patch.setenv(name, value)
+        made = Cluster(initialize_head=True, head_node_args=head)
+        try:
+            for _ in range(2):
+                made.add_node(num_cpus=1, num_gpus=1)
+            yield made
+        finally:
+            made.shutdown()
 
 
 @pytest.fixture
