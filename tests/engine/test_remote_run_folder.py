@@ -2,6 +2,8 @@
 
 import os
 import tempfile
+import threading
+import time
 from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
@@ -209,9 +211,17 @@ def test_runs_do_not_collide_on_one_machine(
 def test_a_launched_process_waits_for_its_predecessor(
     tiny: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import threading
+    predecessor = RunFolder(tiny(), True, print)
+    with pytest.raises(HeldError):  # nobody is patient who was not launched
+        RunFolder(tiny(), True, print)
+    ended: list[float] = []
+
+    def end() -> None:
+        ended.append(time.monotonic())
+        predecessor.close()
 
     monkeypatch.setenv("WORLD_SIZE", "1")
-    predecessor = RunFolder(tiny(), True, print)
-    threading.Timer(0.5, predecessor.close).start()
+    threading.Timer(0.5, end).start()
     RunFolder(tiny(), True, print).close()
+    assert len(ended) == 1  # it did not get in before
+    assert time.monotonic() - ended[0] < 5

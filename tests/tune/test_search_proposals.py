@@ -75,10 +75,14 @@ def test_a_planted_optimum_is_found_better_than_by_chance(mode: str) -> None:
 def test_epochs_without_a_score_do_not_disturb(tmp_path: Path) -> None:
     searcher = make_searcher(space(metric="AP", mode="max"), 1)
     searcher.set_search_properties("AP", "max", sample_space(space()))
-    searcher.suggest("one")
+    proposed = searcher.suggest("one")
     searcher.on_trial_result("one", {"loss": 1.0, "training_iteration": 1})
     searcher.on_trial_result("one", {"AP": 0.5, "training_iteration": 2})
     searcher.on_trial_complete("one", {"AP": 0.5, "training_iteration": 2})
+    (learned,) = searcher.searcher._ot_study.trials
+    assert learned.params == pytest.approx(proposed)
+    assert learned.values == [0.5]
+    assert learned.intermediate_values == {2: 0.5}  # of the first epoch nothing was made up
 
 
 @pytest.mark.slow
