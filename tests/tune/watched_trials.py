@@ -87,6 +87,7 @@ def _note_checkpoints(file: Path) -> None:
     def reporting(metrics: dict[str, float], checkpoint: Path) -> None:
         _note(file, {"reported": _digest(checkpoint), "epoch": metrics["epoch"]})
         report(metrics, checkpoint)
+        _note(file, {"known": metrics["epoch"]})  # to the search, which lets the trial go on
 
     trial_module.report_epoch = reporting
 
@@ -116,6 +117,16 @@ def attempts(file: Path) -> list[list[list[int]]]:
             found.append([])
         elif "ids" in note:
             found[-1].append(note["ids"])
+    return found
+
+
+def known_before(file: Path) -> list[int]:
+    """The last epoch that the search surely knew of when each process began, 0 for none."""
+    known, found = 0, []
+    for note in read_notes(file):
+        known = note.get("known", known)
+        if "start" in note:
+            found.append(known)
     return found
 
 
