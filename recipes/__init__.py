@@ -5,12 +5,12 @@ Each recipe is found by its own name, or by the path of a file of your own.
 
 import difflib
 import importlib
-import importlib.util
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 
 from engine.config import ConfigError, Recipe, parse_recipe
+from engine.user_file import load_user_file
 
 _FOLDER = Path(__file__).parent
 _SHOWN = 8
@@ -55,17 +55,7 @@ def _catalogue() -> dict[str, Recipe]:
 
 def _recipe_of_file(path: Path, name: str) -> Recipe:
     """The one recipe of a user's file, or that of the given name."""
-    if not path.is_file():
-        raise ConfigError(f"no recipe {str(path)!r}: there is no such file")
-    spec = importlib.util.spec_from_file_location(f"recipe_{path.stem}", path)
-    assert spec is not None  # it is an existing .py file
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:  # whatever a user's file does wrong
-        raise ConfigError(f"{path}: {type(error).__name__}: {error}") from error
-    recipes = _recipes(module, path)
+    recipes = _recipes(load_user_file(path, "recipe"), path)
     if not name and len(recipes) > 1:
         raise ConfigError(f"{path} holds several recipes; say which: {', '.join(f'{path}:{one}' for one in recipes)}")
     chosen = name or next(iter(recipes))

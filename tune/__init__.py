@@ -5,14 +5,12 @@ A search space is a file in tune/spaces that holds one `space`; it is found by i
 
 import difflib
 import importlib
-import importlib.util
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
-
-from pydantic import ValidationError
+from typing import TYPE_CHECKING
 
 from engine.config import ConfigError
+from engine.user_file import load_user_file
 
 if TYPE_CHECKING:
     from tune.space import Space
@@ -33,7 +31,7 @@ def load_space(name_or_path: str) -> "Space":
     """
     if name_or_path.endswith(".py"):
         path = Path(name_or_path)
-        space = _space_of(_module_of_file(path), name_or_path)
+        space = _space_of(load_user_file(path, "search space"), name_or_path)
         beside = path.parent / space.recipe
         return space.model_copy(update={"recipe": str(beside)}) if beside.is_file() else space
     known = list_spaces()
@@ -44,27 +42,6 @@ def load_space(name_or_path: str) -> "Space":
             f"no search space {name_or_path!r}.{hint} There are {', '.join(known)}, or a path to a .py file"
         )
     return _space_of(importlib.import_module(f"{__name__}.spaces.{name_or_path}"), name_or_path)
-
-
-def _module_of_file(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise ConfigError(f"no search space {str(path)!r}: there is no such file")
-    spec = importlib.util.spec_from_file_location(f"space_{path.stem}", path)
-    assert spec is not None  # it is an existing .py file
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except ValidationError as error:
-        raise ConfigError(f"{path}: {'; '.join(_problem(row) for row in error.errors())}") from error
-    except Exception as error:  # whatever else a user's file does wrong
-        raise ConfigError(f"{path}: {type(error).__name__}: {error}") from error
-    return module
-
-
-def _problem(row: Any) -> str:
-    where = ".".join(map(str, row["loc"]))
-    return ": ".join(filter(None, [where, row["msg"].removeprefix("Value error, ")]))
 
 
 def _space_of(module: ModuleType, where: str) -> "Space":
