@@ -33,6 +33,12 @@ def convert(
     annotations: Annotated[Path, typer.Option(help="Raw annotation file (.json; for mpii also the release .mat)")],
     out: Annotated[str, typer.Option(help="Where to write the split: a folder or a URI such as s3://bucket/coco/val")],
     split: Annotated[str | None, typer.Option(help="Name of the split  [default: the last part of --out]")] = None,
+    skeleton: Annotated[
+        Path | None, typer.Option(help="For coco: a JSON file that defines keypoints of your own")
+    ] = None,
+    category: Annotated[
+        str | None, typer.Option(help="For coco: the category to take  [default: the only one with keypoints]")
+    ] = None,
     shard_size: Annotated[str, typer.Option(help="Largest size of a tar")] = "256MB",
     workers: Annotated[
         int | None, typer.Option(min=1, help="Readers  [default: all cores]; with --ray, of each shard  [default: 1]")
@@ -48,8 +54,9 @@ def convert(
     3 finished but something was refused, 1 stopped. Killed, the same command goes on where it was.
 
     Example: `posestream convert coco --images val2017 --annotations annotations/person_keypoints_val2017.json
-    --out /data/coco/val2017`
+    --out /data/coco/val2017`, or with `--skeleton horse.json` for keypoints of your own
     """
+    from pose.skeleton_file import read_skeleton
     from sharding.convert import REJECTS, ConversionSettings
     from sharding.manifest import MANIFEST
     from sharding.raw import read_raw
@@ -63,7 +70,8 @@ def convert(
     readers = workers or (1 if ray else os.cpu_count() or 1)
     settings = ConversionSettings(images, split or folder.name, _bytes(shard_size), readers, strict, check_images)
     _require_dataset(dataset)
-    raw = read_raw(dataset, annotations, settings.split)
+    own = None if skeleton is None else read_skeleton(skeleton)
+    raw = read_raw(dataset, annotations, settings.split, own, category)
     finished_before = folder.exists(MANIFEST)
     with _converter(ray, address) as convert_split, progress("converting", len(raw.images), "images") as bar:
         manifest = convert_split(raw, folder, settings, bar.advance)

@@ -77,7 +77,7 @@ class BottomUpTask:
 
     def training_samples(self, datasets: Sequence[ShardedDataset]) -> BottomUpSamples:
         """The pictures that `bottomup.pictures` chooses."""
-        return training_pictures(self.recipe, datasets, self.config.pictures)
+        return training_pictures(self.recipe, datasets, self.skeleton, self.config.pictures)
 
     def training_loader(self, samples: BottomUpSamples, device: torch.device, rank: int, ranks: int) -> BottomUpLoader:
         recipe, data = self.recipe, self.recipe.data
@@ -124,7 +124,7 @@ class BottomUpTask:
             ConfigError: there are none, or boxes are asked for, or the split's score is not of whole pictures, or
                 `bottomup.test` has sizes that do not fit together.
         """
-        self._picture_settings(torch.device("cpu"))
+        self.picture_settings(torch.device("cpu"))
         if self.recipe.evaluate.detections is not None:
             raise ConfigError(
                 f"evaluate.detections={self.recipe.evaluate.detections}: bottom-up recipes take no boxes, they look at "
@@ -146,10 +146,11 @@ class BottomUpTask:
         Args:
             with_persons: also say who is annotated, as is done anyway where annotated poses are grouped by.
         """
-        settings = self._picture_settings(device)
+        settings = self.picture_settings(device)
         return EvaluationPictureLoader(samples, settings, with_persons or self.config.grouping.quality == "heatmaps")
 
-    def _picture_settings(self, device: torch.device) -> WholePictureSettings:
+    def picture_settings(self, device: torch.device) -> WholePictureSettings:
+        """Of evaluation's loader. Raises ConfigError."""
         data, test = self.recipe.data, self.config.test
         side = test.short_side or data.crop_size[0]
         try:
@@ -186,7 +187,7 @@ class BottomUpTask:
         require_groupable(outputs, self.config.test, self.config.grouping)
         image_to_input = batch.picture.image_to_input
         found = find_persons(
-            self._maps(model, outputs, batch),
+            self.maps(model, outputs, batch),
             self.config.grouping,
             self.recipe.heatmap.encoding,
             annotated_poses(batch.persons.keypoints, image_to_input) if batch.persons is not None else None,
@@ -212,7 +213,7 @@ class BottomUpTask:
             box_areas=np.ptp(found.keypoints, axis=1).prod(axis=1),
         )
 
-    def _maps(self, model: torch.nn.Module, outputs: tuple[OutputMap, ...], batch: EvaluationPicture) -> PictureMaps:
+    def maps(self, model: torch.nn.Module, outputs: tuple[OutputMap, ...], batch: EvaluationPicture) -> PictureMaps:
         """What the network says about a picture, in px of its input."""
         evaluate = self.recipe.evaluate
         mirror = Mirror(self.skeleton.flip_indices, evaluate.flip_shift) if evaluate.flip_test else None

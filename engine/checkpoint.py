@@ -10,8 +10,10 @@ import torch
 from engine.config import ConfigError, Recipe, leaves, parse_recipe
 from models.weights_file import WeightsError, load_tensors
 from pose.errors import UserError
+from pose.skeleton_file import SkeletonError, parse_skeleton, skeleton_to_dict
+from pose.skeletons import Skeleton
 
-_FORMAT = 1
+_FORMAT = 2
 
 # Settings that may differ between a checkpoint and the run that resumes it: they change neither the sequence of
 # batches nor the weights. Splits are compared by digest, since they may have moved. The number of epochs is added where
@@ -43,7 +45,7 @@ class Checkpoint:
         best: the best score so far, None before the first.
         rng_state: of torch's CPU generator.
         recipe: the resolved recipe. dataset_digest: of the training split's manifest. val_digest: of the validation
-            split's, None without one.
+            split's, None without one. skeleton: what the network's keypoints are.
     """
 
     model: dict[str, Any]
@@ -56,13 +58,18 @@ class Checkpoint:
     recipe: Recipe
     dataset_digest: str
     val_digest: str | None
-    num_keypoints: int
+    skeleton: Skeleton
+
+    @property
+    def num_keypoints(self) -> int:
+        return self.skeleton.num_keypoints
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     """Write it under a temporary name, to disk, then rename it: a kill leaves the previous checkpoint."""
     part = path.with_name(f"{path.name}.partial")
-    content = vars(checkpoint) | {"recipe": checkpoint.recipe.to_json(), "format": _FORMAT}
+    own = {"recipe": checkpoint.recipe.to_json(), "skeleton": skeleton_to_dict(checkpoint.skeleton), "format": _FORMAT}
+    content = vars(checkpoint) | own
     with part.open("wb") as file:
         torch.save(content, file)
         file.flush()
@@ -80,15 +87,24 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise CheckpointError(f"{path} is not a readable checkpoint: {error}") from error
     if "learnt_from" in content:
         raise CheckpointError(f"{path} holds a scoring network; it is given as bottomup.grouping.score_net={path}")
-    if content.get("format") != _FORMAT or "recipe" not in content:
+    found = content.get("format")
+    if "recipe" in content and isinstance(found, int) and found != _FORMAT:
+        raise CheckpointError(
+            f"{path} is a checkpoint of format {found}, this posestream reads {_FORMAT}: train again, or use the "
+            "posestream that wrote it"
+        )
+    if found != _FORMAT or "recipe" not in content:
         raise CheckpointError(
             f"{path} is not a posestream checkpoint of format {_FORMAT}; a public one is scored by "
             f"`posestream evaluate RECIPE --weights {path}`"
         )
     del content["format"]
     try:
-        return Checkpoint(**content | {"recipe": parse_recipe(content["recipe"])})
-    except (TypeError, KeyError, ConfigError) as error:
+        skeleton = parse_skeleton(content["skeleton"], "skeleton")
+        return Checkpoint(**content | {"recipe": parse_recipe(content["recipe"]), "skeleton": skeleton})
+    except KeyError as error:
+        raise CheckpointError(f"{path} lacks {error}: it is damaged; take another one") from error
+    except (TypeError, ConfigError, SkeletonError) as error:
         raise CheckpointError(f"{path}: {error}") from error
 
 

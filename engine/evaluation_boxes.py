@@ -31,7 +31,7 @@ def evaluation_samples(recipe: Recipe, dataset: ShardedDataset) -> TopDownSample
         rows = json.loads(Path(path).read_bytes())
         samples = detected_samples(dataset, rows)
         if recipe.evaluate.soft_nms_sigma is not None and len(samples):
-            samples = detected_samples(dataset, _softened(rows, recipe.evaluate.soft_nms_sigma))
+            samples = detected_samples(dataset, _softened(rows, dataset, recipe.evaluate.soft_nms_sigma))
     except (OSError, ValueError) as error:
         raise ConfigError(f"evaluate.detections={path}: {error}") from error
     if len(samples) == 0:
@@ -39,9 +39,10 @@ def evaluation_samples(recipe: Recipe, dataset: ShardedDataset) -> TopDownSample
     return samples
 
 
-def _softened(rows: list[dict[str, Any]], sigma: float) -> list[dict[str, Any]]:
+def _softened(rows: list[dict[str, Any]], dataset: ShardedDataset, sigma: float) -> list[dict[str, Any]]:
     """Detected persons with their scores after Soft-NMS, without those that it drops."""
-    persons = [row for row in rows if row.get("category_id", 1) == 1]
+    category_id = dataset.manifest.category.id
+    persons = [row for row in rows if row.get("category_id", category_id) == category_id]
     boxes, scores = (np.array([row[field] for row in persons], dtype=np.float64) for field in ("bbox", "score"))
     image_ids = np.array([row["image_id"] for row in persons], dtype=np.int64)
     softened = soft_nms(boxes, scores, image_ids, sigma).tolist()

@@ -21,9 +21,9 @@ class EvaluationPictures:
     def __len__(self) -> int:
         return len(self.image_rows)
 
-    def part(self, start: int, stop: int) -> "EvaluationPictures":
-        """Those from `start` up to `stop`."""
-        return EvaluationPictures(self.dataset, self.image_rows[start:stop])
+    def select(self, some: slice | NDArray[np.int64]) -> "EvaluationPictures":
+        """Some of them, in their order."""
+        return EvaluationPictures(self.dataset, self.image_rows[some])
 
 
 @dataclass(frozen=True)

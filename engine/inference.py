@@ -33,8 +33,8 @@ def predict_together(
 ) -> Answers | None:
     """As `predict_split`, each rank looking at a part of the split; only the rank that writes gets the answers."""
     ranks.copy_buffers(network)
-    bounds = [len(samples) * rank // ranks.size for rank in (ranks.rank, ranks.rank + 1)]
-    part = samples if ranks.size == 1 else samples.part(*bounds)
+    start, stop = (len(samples) * rank // ranks.size for rank in (ranks.rank, ranks.rank + 1))
+    part = samples if ranks.size == 1 else samples.select(slice(start, stop))
     parts = ranks.gather(predict_split(task, model, network, part, device, on_samples))
     if not parts:
         return None
@@ -84,6 +84,7 @@ def score_split(task: Task, dataset: ShardedDataset, answers: Answers) -> Score:
         answers.predictions,
         nms_threshold=nms_threshold,
         scores=scores,
+        skeleton=dataset.skeleton,
     )
     refused = dataset.manifest.rejected
     lost = "pictures" if task.unit == "pictures" else "boxes lie in pictures that"

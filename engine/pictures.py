@@ -6,21 +6,16 @@ import numpy as np
 import torch
 
 from engine.config import ConfigError, Recipe
-from engine.data import open_split, training_skeleton
+from engine.data import open_training_splits, training_skeleton
 from engine.network_input import apply_gains
 from engine.tasks import make_task
-from evaluation.predictions import Predictions
 from pipelines.bottomup import BottomUpBatch, BottomUpLoader
-from pipelines.reader import PictureReader
 from pipelines.topdown import TopDownBatch, TopDownLoader
-from pose.drawing import Picture, decode_picture, draw_skeleton, tile
+from pose.drawing import Picture, draw_skeleton, tile
 from pose.skeletons import Skeleton
 from sharding.dataset import ShardedDataset
 
 LoadedBatch = TopDownBatch | BottomUpBatch
-
-SHOWN_PEAK = 0.2  # heatmap peak from which a predicted keypoint is drawn; the rescoring's own threshold
-SHOWN_PRODUCT = 0.05  # the same where keypoints score their peak times their person's centre
 
 
 def crop_sheet(recipe: Recipe, dataset: ShardedDataset, count: int = 24, columns: int = 6) -> Picture:
@@ -54,14 +49,11 @@ def replayed_crop(recipe: Recipe, dataset: ShardedDataset, instance_id: int, pas
 
 def _host_loader(recipe: Recipe, dataset: ShardedDataset, count: int) -> TopDownLoader | BottomUpLoader:
     """The recipe's training loader, over one of its splits or another one, with batches of `count`."""
-    # The keypoints trained are those of the first split; half-body crops depend on them.
-    first = recipe.data.train[0] if isinstance(recipe.data.train, tuple) and recipe.data.train else None
-    skeleton = recipe.data.skeleton or (open_split(first, recipe.storage).skeleton.name if first else None)
-    train, data = {"batch_size": count}, {"weights": None, "skeleton": skeleton}
+    train, data = {"batch_size": count}, {"weights": None}
     sized = recipe.model_copy(
         update={"train": recipe.train.model_copy(update=train), "data": recipe.data.model_copy(update=data)}
     )
-    task = make_task(sized, training_skeleton(sized, [dataset]))
+    task = make_task(sized, _trained_skeleton(recipe, dataset))
     loader = task.training_loader(task.training_samples([dataset]), torch.device("cpu"), rank=0, ranks=1)
     assert isinstance(loader, TopDownLoader | BottomUpLoader)
     return loader
@@ -88,33 +80,7 @@ def _drawn(batch: LoadedBatch, row: int, skeleton: Skeleton) -> Picture:
     return picture
 
 
-def prediction_pictures(
-    dataset: ShardedDataset, predictions: Predictions, shown_score: float = SHOWN_PEAK, count: int = 12
-) -> Iterator[tuple[str, Picture, Picture]]:
-    """File name, picture with the annotated persons, the same with the predicted ones; spread over the split.
-
-    Pictures in which nobody was found are among them; those that cannot be read are not.
-    """
-    image_rows = dataset.image_rows(predictions.image_ids)
-    rows = np.unique(np.concatenate([image_rows, dataset.instance_images]))
-    rows = rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int)]
-    reader = PictureReader(dataset)
-    names = dataset.file_names()
-    keypoints = dataset.instance_column("keypoints")
-    for row in rows:
-        try:
-            picture = decode_picture(reader.encoded(row[None])[0])
-        except ValueError:  # damaged, or no picture: the evaluation said so
-            continue
-        truth = keypoints.take(np.flatnonzero(dataset.instance_images == row))
-        answer = predictions.select(image_rows == row)
-        annotated = _draw_all(picture, truth[:, :, :2], truth[:, :, 2] > 0, dataset.skeleton)
-        predicted = _draw_all(picture, answer.keypoints, answer.keypoint_scores > shown_score, dataset.skeleton)
-        yield names[row], annotated, predicted
-
-
-def _draw_all(picture: Picture, keypoints: np.ndarray, shown: np.ndarray, skeleton: Skeleton) -> Picture:
-    thickness = max(1, min(picture.shape[:2]) // 300)
-    for person, visible in zip(keypoints, shown, strict=True):
-        picture = draw_skeleton(picture, person, visible, skeleton, thickness)
-    return picture
+def _trained_skeleton(recipe: Recipe, dataset: ShardedDataset) -> Skeleton:
+    """The keypoints that the recipe trains; half-body crops depend on them."""
+    several = isinstance(recipe.data.train, tuple) and recipe.data.train
+    return training_skeleton(recipe, open_training_splits(recipe) if several else [dataset])

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.config import Recipe
@@ -17,12 +18,19 @@ from sharding.dataset import ShardedDataset
 
 
 class EvaluationSamples(Protocol):
-    """What is looked at, in the order of the split."""
+    """What is looked at, in the order of the split.
+
+    Attributes:
+        image_rows: (N,), ascending, the picture of each.
+    """
+
+    @property
+    def image_rows(self) -> NDArray[np.int64]: ...
 
     def __len__(self) -> int: ...
 
-    def part(self, start: int, stop: int) -> "EvaluationSamples":
-        """Some of them."""
+    def select(self, some: slice | NDArray[np.int64]) -> "EvaluationSamples":
+        """Some of them, in their order."""
 
 
 class EvaluationLoader(Protocol):

@@ -22,7 +22,8 @@ from pipelines.samples import PersonSamples, TopDownSamples
 from pipelines.topdown import TopDownBatch, TopDownLoader, TopDownSettings
 from pose.crop import invert_affine, transform_points
 from pose.heatmaps import HeatmapCodec, flip_back, flip_shift
-from pose.skeletons import Skeleton
+from pose.part_hierarchy import HIERARCHIES
+from pose.skeletons import SKELETONS, Skeleton
 from sharding.dataset import ShardedDataset
 
 
@@ -43,15 +44,27 @@ class TopDownTask:
                 f"model.name={self.recipe.model.name} finds all persons of whole pictures, and recipe "
                 f"{self.recipe.name} looks at single ones; take a recipe with `bottomup`"
             )
+        self._require_known_parts(network)
         return network
+
+    def _require_known_parts(self, network: HeatmapNetwork) -> None:
+        """Refuse bones that were chosen for a skeleton only because their keypoints are as many."""
+        composed = any(output.parts is not None for output in network.outputs)
+        chosen = self.recipe.model.options.get("hierarchy") is not None
+        if composed and not chosen and self.skeleton.name not in SKELETONS:
+            raise ConfigError(
+                f"model.name={self.recipe.model.name} composes bones of keypoints, and knows none of "
+                f"{self.skeleton.name}; set model.options.hierarchy to one of {', '.join(HIERARCHIES)} if it has the "
+                "same keypoints in the same order, else take another network"
+            )
 
     def training_samples(self, datasets: Sequence[ShardedDataset]) -> PersonSamples:
         """Every trainable person."""
-        return training_persons(self.recipe, datasets)
+        return training_persons(self.recipe, datasets, self.skeleton)
 
     def training_loader(self, samples: PersonSamples, device: torch.device, rank: int, ranks: int) -> TopDownLoader:
         settings = replace(
-            self._settings(device),
+            self.settings(device),
             batch_size=self.recipe.train.batch_size,
             shuffle=self.recipe.data.shuffle,
             window=self.recipe.data.shuffle_window,
@@ -67,9 +80,10 @@ class TopDownTask:
 
     def evaluation_loader(self, samples: TopDownSamples, device: torch.device) -> TopDownLoader:
         """One pass in the split's order, without augmentation."""
-        return TopDownLoader(samples, replace(self._settings(device), shuffle="none", epochs=1))
+        return TopDownLoader(samples, replace(self.settings(device), shuffle="none", epochs=1))
 
-    def _settings(self, device: torch.device) -> TopDownSettings:
+    def settings(self, device: torch.device) -> TopDownSettings:
+        """Of the loader, as far as training and evaluation have them in common."""
         data = self.recipe.data
         return TopDownSettings(
             crop_size=data.crop_size,
@@ -142,15 +156,20 @@ class TopDownTask:
         """How many of a split's samples a batch holds."""
         return int(batch.valid.sum())
 
-    def predict(self, model: torch.nn.Module, outputs: tuple[OutputMap, ...], batch: TopDownBatch) -> Predictions:
-        """Keypoints in image px for the valid rows of a batch, with the flip test if the recipe asks for it."""
-        output = outputs[-1]
+    def heatmaps(self, model: torch.nn.Module, output: OutputMap, batch: TopDownBatch) -> Tensor:
+        """(B, K, h, w), what keypoints are read from: with the flip test if the recipe asks for it."""
         crops = network_input(self.recipe.data, batch.crops)
-        heatmaps = model(crops)[-1].float()
+        heatmaps: Tensor = model(crops)[-1].float()
         if self.recipe.evaluate.flip_test:
             shift = flip_shift(output.stride, self.recipe.data.convention, self.recipe.evaluate.flip_shift)
             mirrored = model(crops.flip(3))[-1].float()
             heatmaps = (heatmaps + flip_back(mirrored, self.skeleton.flip_indices, shift)) / 2
+        return heatmaps
+
+    def predict(self, model: torch.nn.Module, outputs: tuple[OutputMap, ...], batch: TopDownBatch) -> Predictions:
+        """Keypoints in image px for the valid rows of a batch, with the flip test if the recipe asks for it."""
+        output = outputs[-1]
+        heatmaps = self.heatmaps(model, output, batch)
         keypoints, peaks = self._fitting_codec(output, heatmaps).decode(heatmaps)
         _require_numbers(peaks, batch)
         crop_to_image = invert_affine(batch.image_to_crop.numpy())

@@ -27,7 +27,7 @@ from engine.verdict import judge
 from evaluation.score import Score, require_evaluator
 from pipelines.loader import BatchLoader
 from pose.errors import UserError
-from pose.skeletons import Skeleton
+from pose.skeletons import Skeleton, contrast
 from sharding.dataset import ShardedDataset
 
 _LOG_EVERY = 10  # batches
@@ -282,7 +282,7 @@ class _Training:
             recipe=self.recipe,
             dataset_digest=self._digest,
             val_digest=self._val_digest,
-            num_keypoints=self.skeleton.num_keypoints,
+            skeleton=self.skeleton,
         )
         self.folder.list_bad_samples(self.loader.bad_samples.reasons)
         self.folder.save(checkpoint, name)
@@ -296,4 +296,5 @@ def _test_of(recipe: Recipe) -> tuple[object, ...]:
 
 def _require_same_keypoints(train: Skeleton, val: ShardedDataset | None) -> None:
     if val is not None and val.skeleton != train:
-        raise ConfigError(f"data.train has {train.name} keypoints, data.val has {val.skeleton.name}")
+        difference = "" if val.skeleton.name != train.name else f": {contrast(train, val.skeleton)}"
+        raise ConfigError(f"data.train has {train.name} keypoints, data.val has {val.skeleton.name}{difference}")

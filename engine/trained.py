@@ -12,6 +12,7 @@ from engine.config import Recipe
 from engine.task import Task
 from models import HeatmapNetwork, load_published
 from models.weights_file import WeightsError
+from pose.skeletons import Skeleton, contrast
 
 
 @dataclass(frozen=True)
@@ -20,16 +21,21 @@ class OwnWeights:
 
     path: Path
 
-    def load_into(self, network: HeatmapNetwork, recipe: Recipe, num_keypoints: int) -> None:
-        """Raises CheckpointError if the checkpoint is of another network."""
+    def load_into(self, network: HeatmapNetwork, recipe: Recipe, skeleton: Skeleton) -> None:
+        """Raises CheckpointError if the checkpoint is of another network, or of one that learnt other keypoints."""
         saved = load_checkpoint(self.path)
         try:
             network.load_state_dict(saved.model)
         except RuntimeError as error:
             raise CheckpointError(
                 f"{self.path} holds another network than recipe {recipe.name}: "
-                f"{network_name(saved.recipe, saved.num_keypoints)}, not {network_name(recipe, num_keypoints)}"
+                f"{network_name(saved.recipe, saved.num_keypoints)}, not {network_name(recipe, skeleton.num_keypoints)}"
             ) from error
+        if saved.skeleton.keypoint_names != skeleton.keypoint_names:
+            raise CheckpointError(
+                f"{self.path} learnt the keypoints of another skeleton than it shall be asked for: "
+                f"{contrast(saved.skeleton, skeleton)}; take a split with {', '.join(saved.skeleton.keypoint_names)}"
+            )
 
 
 @dataclass(frozen=True)
@@ -38,13 +44,13 @@ class PublicWeights:
 
     path: Path
 
-    def load_into(self, network: HeatmapNetwork, recipe: Recipe, num_keypoints: int) -> None:
+    def load_into(self, network: HeatmapNetwork, recipe: Recipe, skeleton: Skeleton) -> None:
         """Raises WeightsError if the file does not fit, or leaves a part of the network without weights."""
         loaded = load_published(network, self.path)
         if loaded.fresh:
             raise WeightsError(
-                f"{self.path} leaves {len(loaded.fresh)} tensors of {network_name(recipe, num_keypoints)} without "
-                f"weights, such as {loaded.fresh[0]}; to train from it: `posestream train RECIPE "
+                f"{self.path} leaves {len(loaded.fresh)} tensors of {network_name(recipe, skeleton.num_keypoints)} "
+                f"without weights, such as {loaded.fresh[0]}; to train from it: `posestream train RECIPE "
                 f"model.weights={self.path}`"
             )
 
@@ -57,7 +63,7 @@ def ready_network(task: Task, weights: Weights | None, fabric: Fabric) -> tuple[
     recipe = task.recipe
     network = task.build_model(pretrained=False)
     if weights is not None:
-        weights.load_into(network, recipe, task.skeleton.num_keypoints)
+        weights.load_into(network, recipe, task.skeleton)
     if recipe.train.channels_last:
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return fabric.setup(network), network

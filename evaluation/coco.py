@@ -11,12 +11,12 @@ from pycocotools.cocoeval import COCOeval
 
 from evaluation.coco_layout import PERSON, copy_ground_truth, copy_results
 from evaluation.predictions import Predictions
-from pose.skeletons import COCO_17
+from pose.skeletons import COCO_17, Skeleton
 
 COCO_METRICS = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
 
 
-def coco_results(predictions: Predictions, scores: np.ndarray) -> list[dict[str, Any]]:
+def coco_results(predictions: Predictions, scores: np.ndarray, category_id: int = PERSON) -> list[dict[str, Any]]:
     """Predictions in the COCO keypoint results layout, ready for json.dump. `scores` (N,) ranks the persons.
 
     Coordinates stay 0-based px of the whole image, as in the annotations; each keypoint is x, y, score.
@@ -25,24 +25,29 @@ def coco_results(predictions: Predictions, scores: np.ndarray) -> list[dict[str,
     flat = flat.reshape(len(predictions), 3 * predictions.num_keypoints)
     rows = zip(predictions.image_ids.tolist(), flat.tolist(), scores.tolist(), strict=True)
     return [
-        {"image_id": image_id, "category_id": PERSON, "keypoints": keypoints, "score": score}
+        {"image_id": image_id, "category_id": category_id, "keypoints": keypoints, "score": score}
         for image_id, keypoints, score in rows
     ]
 
 
-def evaluate_coco(ground_truth: dict[str, Any], results: Sequence[dict[str, Any]]) -> dict[str, float]:
+def evaluate_coco(
+    ground_truth: dict[str, Any], results: Sequence[dict[str, Any]], skeleton: Skeleton = COCO_17
+) -> dict[str, float]:
     """The ten COCO keypoint metrics by pycocotools, in [0, 1]; -1 where no annotated person qualifies.
 
-    Neither argument is changed. No results give zeros. Raises ValueError as `copy_ground_truth` and `copy_results` do.
+    OKS uses the skeleton's sigmas. Neither dictionary is changed. No results give zeros. Raises ValueError as
+    `copy_ground_truth` and `copy_results` do.
     """
     annotation_keys = ("bbox", "area", "iscrowd", "num_keypoints")
-    truth = copy_ground_truth(ground_truth, COCO_17.num_keypoints, annotation_keys)
-    detections = copy_results(results, truth, COCO_17.num_keypoints)
+    truth = copy_ground_truth(ground_truth, skeleton.num_keypoints, annotation_keys)
+    detections = copy_results(results, truth, skeleton.num_keypoints)
     with redirect_stdout(io.StringIO()):
         indexed = _indexed(truth)
         # loadRes adds the area and box that the evaluator reads, but fails on an empty list.
         loaded = indexed.loadRes(detections) if detections else _indexed({**truth, "annotations": []})
         evaluator = COCOeval(indexed, loaded, "keypoints")
+        if skeleton.oks_sigmas != COCO_17.oks_sigmas:  # the tool's own differ from ours in the last bit
+            evaluator.params.kpt_oks_sigmas = np.array(skeleton.oks_sigmas)
         evaluator.evaluate()
         evaluator.accumulate()
         evaluator.summarize()

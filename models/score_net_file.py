@@ -11,6 +11,7 @@ from torch import Tensor
 from models.score_net import PoseScorer, ScoreNet
 from models.weights_file import WeightsError, load_state, load_tensors
 from pose.pose_features import Sticks, public_sticks_of, sticks_of
+from pose.skeleton_file import skeleton_reference
 from pose.skeletons import SKELETONS, Skeleton
 
 _KIND = "posestream scoring network"
@@ -33,7 +34,12 @@ def save_scorer(scorer: PoseScorer, path: Path, learnt_from: str) -> None:
     state = {name: tensor.cpu() for name, tensor in scorer.net.state_dict().items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    content = {"kind": _KIND, "format": _FORMAT, "skeleton": scorer.skeleton.name, "learnt_from": learnt_from}
+    content = {
+        "kind": _KIND,
+        "format": _FORMAT,
+        "skeleton": skeleton_reference(scorer.skeleton),
+        "learnt_from": learnt_from,
+    }
     with part.open("wb") as file:
         torch.save(content | {"state": state}, file)
         file.flush()
@@ -71,13 +77,22 @@ def load_scorer(path: Path | str, skeleton: Skeleton, learnt_from: str | None = 
 def _own_state(content: Mapping[str, Any], skeleton: Skeleton, path: Path) -> dict[str, Tensor]:
     if content.get("format") != _FORMAT:
         raise ScoreNetError(f"{path} has format {content.get('format')!r}; this version reads {_FORMAT}: train it anew")
-    name, state = content.get("skeleton"), content.get("state")
-    if name != skeleton.name:
-        known = f"{name!r}" + ("" if name in SKELETONS else ", which is unknown")
-        raise ScoreNetError(f"{path} scores poses of {known}, not of {skeleton.name!r}: train one for {skeleton.name}")
+    reference, state = content.get("skeleton"), content.get("state")
+    if reference != skeleton_reference(skeleton):
+        raise ScoreNetError(
+            f"{path} scores poses of {_described(reference, skeleton)}, not of {skeleton.name!r}: train one for "
+            f"{skeleton.name}"
+        )
     if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
         raise ScoreNetError(f"{path} holds no tensors under 'state': it is damaged, train it anew")
     return state
+
+
+def _described(reference: Any, skeleton: Skeleton) -> str:
+    name = reference.get("name") if isinstance(reference, dict) else reference
+    if name == skeleton.name:
+        return f"another definition of {name!r}"
+    return f"{name!r}" + ("" if isinstance(reference, dict) or name in SKELETONS else ", which is unknown")
 
 
 def _scorer(state: Mapping[str, Tensor], skeleton: Skeleton, sticks: Sticks, path: Path) -> PoseScorer:

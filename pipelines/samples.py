@@ -93,9 +93,8 @@ class TopDownSamples:
             keypoints,
         )
 
-    def part(self, start: int, stop: int) -> "TopDownSamples":
-        """Those from `start` up to `stop`."""
-        some = slice(start, stop)
+    def select(self, some: slice | NDArray[np.int64]) -> "TopDownSamples":
+        """Some of them, in their order."""
         return TopDownSamples(
             self.dataset,
             self.image_rows[some],
@@ -131,14 +130,16 @@ def annotated_samples(dataset: ShardedDataset, labelled_only: bool = True) -> To
 def detected_samples(dataset: ShardedDataset, detections: Sequence[dict[str, Any]]) -> TopDownSamples:
     """Detector boxes in the layout of COCO results: `image_id`, `bbox` (x, y, width, height), `score`.
 
-    Boxes of other categories than 1 (person), boxes without an area, and boxes in images that the split does not have
-    (conversion may have refused them) are left out.
+    Boxes of other categories than the split's (1: person), boxes without an area, and boxes in images that the split
+    does not have (conversion may have refused them) are left out.
 
     Raises:
         ValueError: a row lacks a field, or a box or score is not finite, or a score is below 0.
     """
     try:
-        kept = [row for row in detections if row.get("category_id", 1) == 1 and not min(row["bbox"][2:]) <= 0]
+        category_id = dataset.manifest.category.id
+        detections = [row for row in detections if row.get("category_id", category_id) == category_id]
+        kept = [row for row in detections if not min(row["bbox"][2:]) <= 0]
         image_ids = np.array([row["image_id"] for row in kept], dtype=np.int64)
         boxes = np.array([row["bbox"] for row in kept], dtype=np.float64).reshape(len(kept), 4)
         scores = np.array([row["score"] for row in kept], dtype=np.float64)

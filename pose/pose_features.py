@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pose.errors import UserError
 from pose.skeletons import COCO_17, CROWDPOSE_14, Skeleton
 
 Pairs = tuple[tuple[int, int], ...]
@@ -30,8 +31,22 @@ class Sticks:
         return 3 * len(self.pairs) + num_keypoints
 
 
+class NoSticksError(UserError, ValueError):
+    """A skeleton whose poses no scoring network can measure."""
+
+
 def sticks_of(skeleton: Skeleton) -> Sticks:
-    """The skeleton's limbs, for COCO in the public order, and its torso sides from shoulder to hip."""
+    """The skeleton's limbs, for COCO in the public order, and its torso sides from shoulder to hip.
+
+    Raises NoSticksError for a skeleton without limbs, shoulders or hips.
+    """
+    torso = [f"{side}_{end}" for side in ("left", "right") for end in ("shoulder", "hip")]
+    missing = [name for name in torso if name not in skeleton.keypoint_names] + ([] if skeleton.limbs else ["limbs"])
+    if missing:
+        raise NoSticksError(
+            f"poses of {skeleton.name} cannot be ranked by a scoring network, which measures limbs in units of the "
+            f"torso: it has no {', '.join(missing)}; set bottomup.grouping.scoring=naive"
+        )
     # On CrowdPose the order of `limbs` is the public one already.
     pairs = tuple(sorted((min(limb), max(limb)) for limb in skeleton.limbs)) if skeleton == COCO_17 else skeleton.limbs
     sides = ("left", "right")

@@ -1,6 +1,6 @@
-"""The three keypoint sets: names, left/right pairs, limbs, OKS sigmas, upper and lower body."""
+"""Keypoint sets: names, left/right pairs, limbs, OKS sigmas, upper and lower body; three are built in."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 
 @dataclass(frozen=True)
@@ -9,6 +9,7 @@ class Skeleton:
 
     `flip_indices[k]` is the keypoint that k becomes when the picture is mirrored.
     `oks_sigmas` are standard deviations relative to the square root of a person's area (COCO's k_i / 2).
+    `upper_body` and `lower_body` are what half-body augmentation cuts to; without such halves they are empty.
     """
 
     name: str
@@ -30,17 +31,17 @@ class Skeleton:
         return self.keypoint_names.index(keypoint_name)
 
 
+def mirrored_name(name: str) -> str:
+    """left_X for right_X and the other way round; every other name is its own mirror image."""
+    if name.startswith("left_"):
+        return "right_" + name.removeprefix("left_")
+    if name.startswith("right_"):
+        return "left_" + name.removeprefix("right_")
+    return name
+
+
 def _flip_indices(names: tuple[str, ...]) -> tuple[int, ...]:
-    """left_X and right_X trade places, everything else stays."""
-
-    def mirrored(name: str) -> str:
-        if name.startswith("left_"):
-            return "right_" + name.removeprefix("left_")
-        if name.startswith("right_"):
-            return "left_" + name.removeprefix("right_")
-        return name
-
-    return tuple(names.index(mirrored(name)) for name in names)
+    return tuple(names.index(mirrored_name(name)) for name in names)
 
 
 _COCO_NAMES = (
@@ -119,3 +120,11 @@ def get_skeleton(name: str) -> Skeleton:
     if name not in SKELETONS:
         raise KeyError(f"unknown skeleton {name!r}; known: {', '.join(SKELETONS)}")
     return SKELETONS[name]
+
+
+def contrast(first: Skeleton, second: Skeleton) -> str:
+    """What tells two skeletons apart, for messages: their names, or in what two definitions of one name differ."""
+    if first.name != second.name:
+        return f"{first.name} and {second.name}"
+    differing = [field.name for field in fields(Skeleton) if getattr(first, field.name) != getattr(second, field.name)]
+    return f"two definitions of {first.name}, which differ in {', '.join(differing)}"

@@ -1,6 +1,6 @@
 """COCO's person_keypoints_*.json, and image lists without annotations (test-dev)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +9,35 @@ from pycocotools import mask as coco_mask
 
 from pose.skeletons import COCO_17, Skeleton
 from sharding.annotation_values import file_name, integer, number, numbers, read_annotation_file
+from sharding.coco_category import ChosenCategory, choose_category, person_category
 from sharding.records import AnnotationError, CrowdRegion, ImageRecord, InstanceRecord, RawDataset, Rejection
 
 _MAX_SIDE = 65535  # JPEG's limit
 
 
-def read_coco(annotations: Path) -> RawDataset:
-    """Read COCO keypoint annotations. Raises AnnotationError if the file as a whole is unusable."""
-    return read_coco_layout(annotations, "coco", COCO_17)
+def read_coco(annotations: Path, skeleton: Skeleton | None = None, category: str | None = None) -> RawDataset:
+    """Read COCO keypoint annotations: persons with COCO's keypoints, or a category with a skeleton of one's own.
+
+    Args:
+        skeleton: of the keypoints; with one, the file's only category that has keypoints is taken.
+        category: the name of the one to take. Annotations of others are then left out and noted, not refused.
+    Raises:
+        AnnotationError: the file as a whole is unusable, or no category can be chosen.
+    """
+    if skeleton is None and category is None:
+        return read_coco_layout(annotations, "coco", COCO_17)
+    keypoints = skeleton or COCO_17
+    return read_coco_layout(
+        annotations, "coco", keypoints, lambda content: choose_category(content, annotations, keypoints, category)
+    )
 
 
-def read_coco_layout(annotations: Path, dataset: str, skeleton: Skeleton) -> RawDataset:
+def read_coco_layout(
+    annotations: Path,
+    dataset: str,
+    skeleton: Skeleton,
+    choose: Callable[[dict[str, Any]], ChosenCategory] = person_category,
+) -> RawDataset:
     """Read a file of COCO's structure with any skeleton. Images keep the file's order, instances too."""
     content, digest = read_annotation_file(annotations)
     if not isinstance(content, dict) or not isinstance(content.get("images"), list):
@@ -42,8 +60,10 @@ def read_coco_layout(annotations: Path, dataset: str, skeleton: Skeleton) -> Raw
             images[image.image_id] = image
         except ValueError as error:
             rejections.append(_rejection("image", row, annotations, error))
-    _attach_instances(content, images, skeleton, annotations, rejections)
-    return RawDataset(dataset, skeleton, annotations, digest, list(images.values()), rejections)
+    chosen = choose(content)
+    left_out = _attach_instances(content, images, skeleton, chosen, annotations, rejections)
+    notes = [f"{left_out} annotations of other categories than {chosen.category.name!r} left out"] if left_out else []
+    return RawDataset(dataset, skeleton, annotations, digest, list(images.values()), rejections, notes, chosen.category)
 
 
 def _rejection(kind: str, row: Any, annotations: Path, error: ValueError) -> Rejection:
@@ -69,14 +89,19 @@ def _attach_instances(
     content: dict[str, Any],
     images: dict[int, ImageRecord],
     skeleton: Skeleton,
+    chosen: ChosenCategory,
     annotations: Path,
     rejections: list[Rejection],
-) -> None:
-    persons = _person_categories(content)
+) -> int:
+    """Put the instances into their images. Returns how many are of categories that nobody asked for."""
     seen: set[int] = set()
+    left_out = 0
     for row in content.get("annotations", []):
+        if _is_of_another(row, chosen):
+            left_out += 1
+            continue
         try:
-            instance, image = _instance(row, images, skeleton, persons)
+            instance, image = _instance(row, images, skeleton, chosen)
             if instance.instance_id in seen:
                 raise ValueError(f"duplicate annotation id {instance.instance_id}")
             image.crowd_regions.extend(_crowd_region(row, instance, image))
@@ -85,21 +110,21 @@ def _attach_instances(
         else:
             seen.add(instance.instance_id)
             image.instances.append(instance)
+    return left_out
 
 
-def _person_categories(content: dict[str, Any]) -> list[Any]:
-    categories = content.get("categories")
-    rows = categories if isinstance(categories, list) else []
-    return [row.get("id") for row in rows if isinstance(row, dict) and row.get("name") == "person"] or [1]
+def _is_of_another(row: Any, chosen: ChosenCategory) -> bool:
+    category_id = row.get("category_id") if isinstance(row, dict) else None
+    return isinstance(category_id, int) and category_id in chosen.others
 
 
 def _instance(
-    row: Any, images: dict[int, ImageRecord], skeleton: Skeleton, persons: list[Any]
+    row: Any, images: dict[int, ImageRecord], skeleton: Skeleton, chosen: ChosenCategory
 ) -> tuple[InstanceRecord, ImageRecord]:
     if not isinstance(row, dict):
         raise ValueError(f"an annotation must be an object, got {row!r}")
-    if row.get("category_id", 1) not in persons:
-        raise ValueError(f"category {row.get('category_id')!r} is not a person")
+    if row.get("category_id", chosen.category.id) not in chosen.ids:
+        raise ValueError(f"category {row.get('category_id')!r} is not a {chosen.category.name}")
     image_id = integer(row.get("image_id"), "image_id")
     if image_id not in images:
         raise ValueError(f"image_id {image_id} is not among the file's images")

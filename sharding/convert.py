@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from dataclasses import asdict
 
+from pose.skeletons import contrast
 from sharding.conversion_settings import ConversionError, ConversionSettings, require_no_rejection
 from sharding.conversion_state import ShardState, WorkingFolder, working_folder
 from sharding.manifest import MANIFEST, Manifest, ShardInfo, read_manifest
@@ -60,12 +61,23 @@ def _finished_before(folder: Folder, raw: RawDataset, settings: ConversionSettin
             f"{folder.uri} already holds {manifest.dataset} {manifest.split} from {manifest.annotations_file}; "
             "choose another --out or delete that folder"
         )
+    if (manifest.skeleton, manifest.category) != (raw.skeleton, raw.category):
+        raise ConversionError(
+            f"{folder.uri} already holds {manifest.annotations_file} with other keypoints or another category: "
+            f"{_difference(manifest, raw)}; choose another --out or delete that folder"
+        )
     if settings.strict and manifest.rejected:
         raise ConversionError(
             f"strict: {folder.uri} was converted before with {manifest.rejected} refused, see "
             f"{folder.location(REJECTS)}; mend them and delete the folder to convert again"
         )
     return manifest
+
+
+def _difference(manifest: Manifest, raw: RawDataset) -> str:
+    if manifest.skeleton != raw.skeleton:
+        return contrast(manifest.skeleton, raw.skeleton)
+    return f"category {manifest.category.name!r} and {raw.category.name!r}"
 
 
 def _finish(raw: RawDataset, settings: ConversionSettings, states: list[ShardState], work: WorkingFolder) -> Manifest:
@@ -81,7 +93,8 @@ def _finish(raw: RawDataset, settings: ConversionSettings, states: list[ShardSta
         schema_version=SCHEMA_VERSION,
         dataset=raw.dataset,
         split=settings.split,
-        skeleton=raw.skeleton.name,
+        skeleton=raw.skeleton,
+        category=raw.category,
         images=sum(shard.images for shard in shards),
         instances=sum(shard.instances for shard in shards),
         rejected=len(rejections),

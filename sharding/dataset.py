@@ -64,7 +64,7 @@ class ShardedDataset:
 
     @property
     def skeleton(self) -> Skeleton:
-        return self.manifest.skeleton_definition
+        return self.manifest.skeleton
 
     @property
     def num_images(self) -> int:

@@ -10,11 +10,13 @@ GroundTruth = dict[str, list[dict[str, Any]]]
 
 
 def ground_truth(dataset: ShardedDataset) -> GroundTruth:
-    """Images and annotations of a split, as in the source: ids, boxes, areas, crowds, keypoints flattened (3K,).
+    """Images and annotations of a split, as in the source: ids, boxes, areas, crowds, category, keypoints flattened
+    (3K,).
 
     MPII annotations carry `head_size`, `center` and `scale`; coordinates are 0-based in every case. Annotations are in
     the order of their ids, which for MPII is the order of valid.json and gt_valid.mat.
     """
+    category = dataset.manifest.category
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for sidecar in dataset.sidecars:
@@ -23,19 +25,19 @@ def ground_truth(dataset: ShardedDataset) -> GroundTruth:
                 {"id": row["image_id"], "file_name": row["file_name"], "width": row["width"], "height": row["height"]}
                 | ({} if row["crowd_index"] is None else {"crowdIndex": row["crowd_index"]})
             )
-            annotations.extend(_annotation(row["image_id"], instance) for instance in row["instances"])
+            annotations.extend(_annotation(row["image_id"], category.id, instance) for instance in row["instances"])
     annotations.sort(key=lambda annotation: annotation["id"])
-    skeleton = dataset.skeleton
-    category = {"id": 1, "name": "person", "supercategory": "person", "keypoints": list(skeleton.keypoint_names)}
-    return {"images": images, "annotations": annotations, "categories": [category]}
+    names = list(dataset.skeleton.keypoint_names)
+    described = {"id": category.id, "name": category.name, "supercategory": category.name, "keypoints": names}
+    return {"images": images, "annotations": annotations, "categories": [described]}
 
 
-def _annotation(image_id: int, instance: dict[str, Any]) -> dict[str, Any]:
+def _annotation(image_id: int, category_id: int, instance: dict[str, Any]) -> dict[str, Any]:
     box = [float(value) for value in instance["box_xywh"]]
     annotation = {
         "id": instance["instance_id"],
         "image_id": image_id,
-        "category_id": 1,
+        "category_id": category_id,
         "iscrowd": instance["iscrowd"],
         "bbox": box,
         "area": box[2] * box[3] if instance["area"] is None else instance["area"],

@@ -1,11 +1,22 @@
 """manifest.json: what a sharded split consists of. It is written last; without it a folder is not a dataset."""
 
 import hashlib
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    PlainSerializer,
+    PlainValidator,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from pose.errors import UserError
-from pose.skeletons import SKELETONS, Skeleton, get_skeleton
+from pose.skeleton_file import parse_reference, skeleton_reference
+from pose.skeletons import Skeleton
+from sharding.records import PERSON, Category
 from sharding.schema import SCHEMA_VERSION
 from sharding.storage import Folder
 
@@ -37,11 +48,21 @@ class ShardInfo(_Frozen):
     sidecar_sha256: str
 
 
+def _skeleton(value: Any) -> Skeleton:
+    return value if isinstance(value, Skeleton) else parse_reference(value, "the definition")
+
+
 class Manifest(_Frozen):
+    """What a split consists of. `dataset` is the layout that it came in, which says how it is scored.
+
+    In JSON `skeleton` is the name of a built-in one, or a whole definition; `category` is left out if it is a person.
+    """
+
     schema_version: int
     dataset: str
     split: str
-    skeleton: str
+    skeleton: Annotated[Skeleton, PlainValidator(_skeleton), PlainSerializer(skeleton_reference)]
+    category: Category = PERSON
     images: int
     instances: int
     rejected: int
@@ -50,12 +71,12 @@ class Manifest(_Frozen):
     notes: list[str]
     shards: list[ShardInfo]
 
-    @field_validator("skeleton")
-    @classmethod
-    def _known_skeleton(cls, name: str) -> str:
-        if name not in SKELETONS:
-            raise ValueError(f"unknown skeleton {name!r}; known: {', '.join(SKELETONS)}")
-        return name
+    @model_serializer(mode="wrap")
+    def _without_the_default_category(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = serialise(self)
+        if self.category == PERSON:
+            del content["category"]  # a person's manifest and digest are those of before there were others
+        return content
 
     def digest(self) -> str:
         """A sha256 that changes whenever any picture or annotation of the split changes."""
@@ -63,10 +84,6 @@ class Manifest(_Frozen):
 
     def to_json(self) -> bytes:
         return (self.model_dump_json(indent=1) + "\n").encode()
-
-    @property
-    def skeleton_definition(self) -> Skeleton:
-        return get_skeleton(self.skeleton)
 
 
 def read_manifest(folder: Folder) -> Manifest:

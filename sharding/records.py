@@ -77,6 +77,17 @@ class Rejection:
 
 
 @dataclass(frozen=True)
+class Category:
+    """What a split annotates: the number and the name that it has in the source's own layout."""
+
+    id: int
+    name: str
+
+
+PERSON = Category(1, "person")
+
+
+@dataclass(frozen=True)
 class RawDataset:
     """A raw split in memory: everything but the pixels, in the order of the source."""
 
@@ -87,3 +98,4 @@ class RawDataset:
     images: list[ImageRecord]
     rejections: list[Rejection]
     notes: list[str] = field(default_factory=list)
+    category: Category = PERSON

@@ -1,5 +1,6 @@
 """The Arrow schema of a sidecar, and records → table."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from pose.skeleton_file import skeleton_reference
+from pose.skeletons import Skeleton
 from sharding.records import ImageRecord, InstanceRecord
 
 SCHEMA_VERSION = 1
@@ -23,6 +26,13 @@ class StoredImage:
     offset: int
     size: int
     crc32: int
+
+
+def sidecar_metadata(dataset: str, split: str, skeleton: Skeleton) -> dict[str, str]:
+    """The names of all three, and the definition of a skeleton that is not built in."""
+    metadata = {"dataset": dataset, "split": split, "skeleton": skeleton.name}
+    reference = skeleton_reference(skeleton)
+    return metadata if isinstance(reference, str) else metadata | {"skeleton_definition": json.dumps(reference)}
 
 
 def sidecar_schema(num_keypoints: int, metadata: dict[str, str]) -> pa.Schema:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from sharding.conversion_settings import ConversionSettings, require_no_rejection
 from sharding.conversion_state import ShardState, WorkingFolder
 from sharding.records import RawDataset, Rejection
-from sharding.schema import sidecar_schema
+from sharding.schema import sidecar_metadata, sidecar_schema
 from sharding.shard_plan import PlannedShard, plan_digest, plan_shards
 from sharding.shard_writer import write_shard
 from sharding.tar_piece import TarPiece, read_pieces
@@ -28,7 +28,7 @@ class Building:
 def plan_building(raw: RawDataset, settings: ConversionSettings) -> tuple[Building, list[PlannedShard]]:
     """What is to be built: nothing is read but the sizes of the pictures."""
     plan = list(plan_shards(raw.images, settings))
-    metadata = {"dataset": raw.dataset, "split": settings.split, "skeleton": raw.skeleton.name}
+    metadata = sidecar_metadata(raw.dataset, settings.split, raw.skeleton)
     schema = sidecar_schema(raw.skeleton.num_keypoints, metadata)
     return Building(settings, plan_digest(raw, plan, settings), schema), plan
 

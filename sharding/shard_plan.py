@@ -4,7 +4,9 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import asdict
 
+from pose.skeleton_file import skeleton_reference
 from sharding.conversion_settings import ConversionSettings
 from sharding.records import ImageRecord, RawDataset
 from sharding.schema import SCHEMA_VERSION
@@ -34,5 +36,6 @@ def plan_shards(images: list[ImageRecord], settings: ConversionSettings) -> Iter
 def plan_digest(raw: RawDataset, plan: list[PlannedShard], settings: ConversionSettings) -> str:
     """Changes whenever a finished shard of an earlier, killed conversion must not be used again."""
     parts = [SCHEMA_VERSION, raw.dataset, raw.annotations_sha256, raw.notes, settings.split, settings.check_images]
+    parts += [skeleton_reference(raw.skeleton), asdict(raw.category)]
     parts += [[sum(size for _, size in shard), *(image.key for image, _ in shard)] for shard in plan]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

@@ -4,6 +4,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from sharding.dataset import ShardedDataset
+from sharding.manifest import Manifest
+from sharding.records import PERSON
 from sharding.statistics import Statistics
 
 
@@ -18,7 +20,7 @@ def _facts(dataset: ShardedDataset, counts: Statistics) -> Table:
     facts.add_column()
     facts.add_column(overflow="fold")  # a digest that was cut short could not be compared
     for name, value in (
-        ("dataset", f"{manifest.dataset} {manifest.split}, {manifest.skeleton}"),
+        ("dataset", _described(manifest)),
         ("images", f"{counts.images}, {counts.empty_images} without instances"),
         ("instances", f"{counts.instances}, {counts.instances_per_image:.2f} per image"),
         ("trainable", f"{counts.trainable}; {counts.without_keypoints} without keypoints, {counts.crowds} crowds"),
@@ -32,10 +34,15 @@ def _facts(dataset: ShardedDataset, counts: Statistics) -> Table:
     return facts
 
 
+def _described(manifest: Manifest) -> str:
+    category = "" if manifest.category == PERSON else f" of category {manifest.category.name}"
+    return escape(f"{manifest.dataset} {manifest.split}, {manifest.skeleton.name}{category}")
+
+
 def _keypoints(counts: Statistics) -> Table:
     keypoints = Table("keypoint", "labelled", "of these hidden")
     for row in counts.keypoints:
-        keypoints.add_row(row.name, f"{row.labelled:.1%}", f"{row.hidden:.1%}")
+        keypoints.add_row(escape(row.name), f"{row.labelled:.1%}", f"{row.hidden:.1%}")
     return keypoints
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from sharding.dataset import BrokenShardError, open_sidecar
 from sharding.manifest import MANIFEST, Manifest, ShardInfo, read_manifest
-from sharding.schema import sidecar_schema
+from sharding.schema import sidecar_metadata, sidecar_schema
 from sharding.storage import Folder
 
 _CHUNK = 8 << 20
@@ -49,9 +49,10 @@ def _verify_shard(folder: Folder, shard: ShardInfo, manifest: Manifest) -> Itera
     except pa.ArrowException as error:
         yield f"{shard.sidecar}: {error}"
         return
-    labels = {"dataset": manifest.dataset, "split": manifest.split, "skeleton": manifest.skeleton}
-    if not sidecar.schema.equals(sidecar_schema(manifest.skeleton_definition.num_keypoints, labels), True):
-        yield f"{shard.sidecar}: its columns are not those of {manifest.dataset} {manifest.split} ({manifest.skeleton})"
+    metadata = sidecar_metadata(manifest.dataset, manifest.split, manifest.skeleton)
+    if not sidecar.schema.equals(sidecar_schema(manifest.skeleton.num_keypoints, metadata), True):
+        described = f"{manifest.dataset} {manifest.split} ({manifest.skeleton.name})"
+        yield f"{shard.sidecar}: its columns are not those of {described}"
         return
     instances = len(sidecar.column("instances").flatten())
     if instances != shard.instances:

@@ -12,6 +12,8 @@ import torch
 from engine.checkpoint import Checkpoint, CheckpointError, load_checkpoint, require_same_run, save_checkpoint
 from engine.config import Recipe, override, parse_recipe
 from pose.errors import UserError
+from pose.skeleton_file import skeleton_to_dict
+from pose.skeletons import COCO_17
 
 
 @pytest.fixture
@@ -38,7 +40,7 @@ def checkpoint(recipe: Recipe) -> Checkpoint:
         recipe=recipe,
         dataset_digest="d" * 64,
         val_digest="v" * 64,
-        num_keypoints=17,
+        skeleton=COCO_17,
     )
 
 
@@ -134,11 +136,17 @@ def test_random_and_flipped_bytes_never_surface_as_another_error(checkpoint: Che
     ("content", "message"),
     [
         ([1, 2], "holds a list, expected a dictionary"),
-        ({"state_dict": {}}, "not a posestream checkpoint of format 1"),
-        ({"format": 2}, "not a posestream checkpoint of format 1"),
-        ({"format": 1}, "not a posestream checkpoint of format 1"),
+        ({"state_dict": {}}, "not a posestream checkpoint of format 2"),
+        ({"format": 1}, "not a posestream checkpoint of format 2"),
+        ({"format": 2}, "not a posestream checkpoint of format 2"),
         ({"format": 1, "learnt_from": ""}, "holds a scoring network; it is given as bottomup.grouping.score_net"),
-        ({"format": 1, "recipe": "{}"}, "name: Field required"),
+        (
+            {"format": 1, "recipe": "{}", "num_keypoints": 17},
+            "is a checkpoint of format 1, this posestream reads 2: train",
+        ),
+        ({"format": 2, "recipe": "{}"}, "lacks 'skeleton'"),
+        ({"format": 2, "recipe": "{}", "skeleton": {"name": "x"}}, "skeleton: keypoint_names: expected a list"),
+        ({"format": 2, "recipe": "{}", "skeleton": skeleton_to_dict(COCO_17)}, "name: Field required"),
     ],
 )
 def test_other_contents_are_refused(tmp_path: Path, content: Any, message: str) -> None:

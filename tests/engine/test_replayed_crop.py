@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 import posestream
 from engine.config import ConfigError, override
-from engine.data import open_training_splits, training_persons
+from engine.data import open_training_splits, training_persons, training_skeleton
 from engine.network_input import network_input
 from engine.pictures import replayed_crop
 from engine.topdown import TopDownTask
@@ -24,7 +24,7 @@ AUGMENTED = (
 def seen_by_training(recipe, epochs):
     """(epoch, instance id) → pixels."""
     datasets = open_training_splits(recipe)
-    samples = training_persons(recipe, datasets)
+    samples = training_persons(recipe, datasets, training_skeleton(recipe, datasets))
     loader = TopDownTask(recipe, samples.skeleton).training_loader(samples, torch.device("cpu"), 0, 1)
     seen = {}
     for epoch in range(epochs):
@@ -50,7 +50,7 @@ def test_every_crop_of_two_epochs_can_be_drawn_again(tiny, layout, shuffle):
 def test_colours_are_drawn_as_the_network_saw_them(tiny):
     recipe = tiny("augmentation.channel_gain=0.5", "data.channel_order=bgr")
     datasets = open_training_splits(recipe)
-    samples = training_persons(recipe, datasets)
+    samples = training_persons(recipe, datasets, training_skeleton(recipe, datasets))
     task = TopDownTask(recipe, samples.skeleton)
     loader = task.training_loader(samples, torch.device("cpu"), 0, 1)
     batch = next(iter(loader))
@@ -69,7 +69,7 @@ def test_crops_of_mixed_splits_can_be_drawn_from_each_alone(tiny, mini_shards, s
     both = json.dumps([str(mini_shards("coco")), str(mini_shards("mpii"))])
     recipe = tiny(*AUGMENTED, "augmentation.half_body_probability=1", f"data.train={both}", *skeleton, "train.seed=3")
     datasets = open_training_splits(recipe)
-    samples = training_persons(recipe, datasets)
+    samples = training_persons(recipe, datasets, training_skeleton(recipe, datasets))
     loader = TopDownTask(recipe, samples.skeleton).training_loader(samples, torch.device("cpu"), 0, 1)
     crops = torch.cat([batch.crops[batch.valid] for batch in loader]).permute(0, 2, 3, 1).numpy()
     loader.close()

@@ -13,6 +13,7 @@ from engine.evaluation_boxes import evaluation_samples
 from engine.inference import Answers, score_split
 from engine.topdown import TopDownTask
 from evaluation.predictions import Predictions
+from pose.skeletons import COCO_17
 from sharding.convert import ConversionError, ConversionSettings, convert
 from sharding.dataset import ShardedDataset, open_dataset
 from sharding.raw import read_raw
@@ -89,7 +90,7 @@ def test_options_that_build_no_sound_network_are_refused(
 def test_a_cosine_schedule_fixes_the_number_of_epochs(tiny: MakeRecipe) -> None:
     def changed(schedule: str) -> None:
         recipe = tiny(f"optim.schedule={schedule}")
-        checkpoint = Checkpoint({}, {}, {}, 0, 0, None, None, recipe, "d", None, 17)  # type: ignore[arg-type]
+        checkpoint = Checkpoint({}, {}, {}, 0, 0, None, None, recipe, "d", None, COCO_17)  # type: ignore[arg-type]
         require_same_run(checkpoint, override(recipe, ["train.epochs=99"]), "d", Path("last.ckpt"))
 
     changed("multistep")

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from engine.checkpoint import CheckpointError, load_checkpoint
 from engine.config import ConfigError, override
-from engine.data import open_training_splits, training_persons
+from engine.data import open_training_splits, training_persons, training_skeleton
 from engine.run_folder import BAD_SAMPLES
 from engine.train import train
 from pipelines.bad_samples import TooManyBadSamplesError
@@ -34,7 +34,8 @@ def test_mixed_splits_train_on_the_keypoints_of_the_first(tiny, mini_shards, con
 
 def test_weights_change_how_often_a_split_comes(tiny, mini_shards, console: Console):
     recipe = tiny(mixed(mini_shards, "coco", "crowdpose"), "data.weights=[0.5,2]", "data.skeleton=crowdpose_14")
-    persons = training_persons(recipe, open_training_splits(recipe))
+    datasets = open_training_splits(recipe)
+    persons = training_persons(recipe, datasets, training_skeleton(recipe, datasets))
     counts = [part.count for part in persons.parts]
     assert [part.quota for part in persons.parts] == [round(counts[0] / 2), 2 * counts[1]]
     assert persons.skeleton.name == "crowdpose_14"
