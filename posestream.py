@@ -1,18 +1,25 @@
-"""The command line, and what notebooks import: `posestream.load`, `posestream.draw`."""
+"""The command line, and what notebooks import: `load`, `draw`."""
 
 import importlib.util
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from commands.demo import demo
 from commands.jobs import status, stop, submit
-from commands.results import evaluate, score_net
+from commands.predict import predict
+from commands.results import evaluate, report, score_net
 from commands.searches import SpaceOrCommand, ablate, tune_report, tune_run
 from commands.splits import convert, inspect, synth, verify
 from commands.training import models, recipes, train
+
+if TYPE_CHECKING:
+    from engine.estimator import draw, load
+
+__all__ = ["draw", "load"]
 
 _PACKAGES = ("pose", "sharding", "pipelines", "models", "evaluation", "engine", "recipes", "tune", "commands")
 
@@ -21,7 +28,7 @@ _COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "Start": (demo,),
     "Data": (convert, synth, inspect, verify),
     "Networks": (train, recipes, models),
-    "Results": (evaluate, score_net),
+    "Results": (evaluate, report, predict, score_net),
     "Searches": (ablate,),
     "Clusters": (submit, status, stop),
 }
@@ -50,6 +57,15 @@ def _app() -> typer.Typer:
 
 
 app = _app()
+
+
+def __getattr__(name: str) -> Any:
+    """`load` and `draw` bring torch, which the command line does not always need."""
+    if name not in __all__:
+        raise AttributeError(f"module 'posestream' has no attribute {name!r}")
+    import engine.estimator
+
+    return getattr(engine.estimator, name)
 
 
 def _require_own_packages() -> None:

@@ -30,15 +30,13 @@ def draw_skeleton(
     drawn = picture.copy()
     for start, end in skeleton.limbs:
         if shown[start] and shown[end]:
-            color = _color(skeleton, end) if _color(skeleton, start) == MIDDLE else _color(skeleton, start)
-            cv2.line(
-                drawn, _fixed(keypoints[start]), _fixed(keypoints[end]), color, thickness, cv2.LINE_AA, _SUBPIXEL_BITS
-            )
+            color, ends = limb_color(skeleton, start, end), (_fixed(keypoints[start]), _fixed(keypoints[end]))
+            cv2.line(drawn, *ends, color, thickness, cv2.LINE_AA, _SUBPIXEL_BITS)
     radius = (thickness + 1) << _SUBPIXEL_BITS
     for k in np.flatnonzero(shown):
         cv2.circle(drawn, _fixed(keypoints[k]), radius, (255, 255, 255), -1, cv2.LINE_AA, _SUBPIXEL_BITS)
         inner = thickness << _SUBPIXEL_BITS
-        cv2.circle(drawn, _fixed(keypoints[k]), inner, _color(skeleton, int(k)), -1, cv2.LINE_AA, _SUBPIXEL_BITS)
+        cv2.circle(drawn, _fixed(keypoints[k]), inner, side_color(skeleton, int(k)), -1, cv2.LINE_AA, _SUBPIXEL_BITS)
     return drawn
 
 
@@ -55,10 +53,16 @@ def tile(pictures: list[Picture], columns: int, gap: int = 4) -> Picture:
 
 
 def encode_picture(picture: Picture, extension: str) -> bytes:
-    """An RGB picture as the bytes of a ".png" or ".jpg" file. Raises PictureFormatError for another extension."""
+    """A picture (H, W, 3), RGB, or for .png (H, W, 4), RGBA, as the bytes of a ".png" or ".jpg" file.
+
+    Raises PictureFormatError for another extension.
+    """
     if extension.lower() not in (".png", ".jpg", ".jpeg"):
         raise PictureFormatError(f"pictures are written as .png or .jpg, got {extension!r}")
-    return cv2.imencode(extension, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes()
+    if picture.shape[2] == 4 and extension.lower() != ".png":
+        raise PictureFormatError("a picture with transparency is written as .png")
+    order = cv2.COLOR_RGB2BGR if picture.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
+    return cv2.imencode(extension, cv2.cvtColor(picture, order))[1].tobytes()
 
 
 def decode_picture(data: NDArray[np.uint8]) -> Picture:
@@ -70,9 +74,20 @@ def decode_picture(data: NDArray[np.uint8]) -> Picture:
     return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
-def _color(skeleton: Skeleton, keypoint: int) -> Color:
-    name = skeleton.keypoint_names[keypoint]
-    return LEFT if name.startswith("left_") else RIGHT if name.startswith("right_") else MIDDLE
+def side_color(skeleton: Skeleton, keypoint: int) -> Color:
+    """The colour of a keypoint: left, right or middle."""
+    name, partner = skeleton.keypoint_names[keypoint], skeleton.flip_indices[keypoint]
+    if partner == keypoint:
+        return MIDDLE
+    if not name.startswith(("left_", "right_")):  # sides that names do not tell are at least told apart
+        return LEFT if keypoint < partner else RIGHT
+    return LEFT if name.startswith("left_") else RIGHT
+
+
+def limb_color(skeleton: Skeleton, start: int, end: int) -> Color:
+    """The colour of the side that either end is of."""
+    color = side_color(skeleton, start)
+    return side_color(skeleton, end) if color == MIDDLE else color
 
 
 def _fixed(point: NDArray[np.floating]) -> tuple[int, int]:

@@ -1,0 +1,87 @@
+"""A file of persons' boxes for pictures that are found by their name or their image id."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from engine.config import ConfigError
+from pose.crop import Floats
+
+_PERSON = 1
+_WANTED = "a list of {image_id or file_name, bbox [x, y, w, h], score}, or COCO's {images, annotations}"
+
+
+class BoxFile:
+    """The boxes of a JSON file: a detector's rows in COCO's layout, or COCO annotations.
+
+    A row names its picture by `image_id` or `file_name`. Annotations have no scores; each box then counts 1. Other
+    categories than persons, crowds, and boxes without an area are left out.
+
+    Attributes:
+        detected: whether rows have scores.
+    Raises:
+        ConfigError: the file cannot be read, or a row of it; it names the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            content = json.loads(path.read_bytes())
+            rows, images = (content, []) if isinstance(content, list) else (content["annotations"], content["images"])
+            categories = [] if isinstance(content, list) else content.get("categories", [])
+            self._boxes = _grouped(rows, categories[0]["id"] if len(categories) == 1 else _PERSON)
+            self.detected = any("score" in row for row in rows)
+            self._images = {str(image["file_name"]): image for image in images}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+            raise ConfigError(f"--boxes {path}: expected {_WANTED}: {error!r}") from error
+        self._names = _with_short_names(self._images)
+        self._named_rows = _with_short_names({name: name for name in self._boxes if isinstance(name, str)})
+
+    def image_id(self, file_name: str) -> int | None:
+        """The id that the file gives a picture, None if it says nothing."""
+        image = self._image(file_name)
+        return None if image is None else int(image["id"])
+
+    def size(self, file_name: str) -> tuple[int, int] | None:
+        """(height, width) of the picture, if the file says it."""
+        image = self._image(file_name) or {}
+        return (image["height"], image["width"]) if {"height", "width"} <= image.keys() else None
+
+    def boxes(self, file_name: str, image_id: int) -> tuple[Floats, Floats]:
+        """boxes_xywh (N, 4), image px, and scores (N,); none for a picture that no row names."""
+        name = file_name if file_name in self._boxes else self._named_rows.get(PurePosixPath(file_name).name)
+        rows = [*self._boxes.get(image_id, ()), *(self._boxes.get(name, ()) if name is not None else ())]
+        boxes = np.array([box for box, _ in rows], dtype=np.float64).reshape(len(rows), 4)
+        return boxes, np.array([score for _, score in rows], dtype=np.float64)
+
+    def _image(self, file_name: str) -> dict[str, Any] | None:
+        return self._images.get(file_name) or self._names.get(PurePosixPath(file_name).name)
+
+
+def _grouped(rows: Iterable[dict[str, Any]], category_id: int) -> dict[int | str, list[tuple[list[float], float]]]:
+    """Boxes and scores by the picture's id or name."""
+    found: defaultdict[int | str, list[tuple[list[float], float]]] = defaultdict(list)
+    for number, row in enumerate(rows):
+        if row.get("category_id", category_id) != category_id or row.get("iscrowd", 0):
+            continue
+        if "bbox" not in row:
+            raise ValueError(f"row {number} has no bbox")
+        box, score = [float(value) for value in row["bbox"]], float(row.get("score", 1))
+        if len(box) != 4 or not np.isfinite([*box, score]).all() or score < 0:
+            raise ValueError(f"row {number}: bbox {row['bbox']}, score {score}")
+        key = int(row["image_id"]) if "image_id" in row else str(row["file_name"])
+        if min(box[2:]) > 0:
+            found[key].append((box, score))
+    return dict(found)
+
+
+def _with_short_names(known: dict[str, Any]) -> dict[str, Any]:
+    """By the last part of their names, where it is theirs alone."""
+    short: defaultdict[str, list[Any]] = defaultdict(list)
+    for name, value in known.items():
+        short[PurePosixPath(name).name].append(value)
+    return {name: values[0] for name, values in short.items() if len(values) == 1}
