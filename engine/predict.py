@@ -11,7 +11,8 @@ from rich.console import Console
 from engine.config import ConfigError
 from engine.detectors import find_detector
 from engine.estimator import Estimator, draw
-from engine.input_pictures import InputPicture, Source, VideoFile, count_pictures, list_sources, read_pictures
+from engine.input_pictures import InputPicture, read_pictures
+from engine.input_sources import Source, VideoFile, count_pictures, list_sources
 from engine.picture_answers import Answer, answer_pictures
 from engine.predict_boxes import BoxFile
 from engine.predict_files import Journal

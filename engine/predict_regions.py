@@ -8,7 +8,8 @@ import numpy as np
 
 from engine.config import ConfigError, Recipe
 from engine.detectors import Detector, detect
-from engine.input_pictures import InputPicture, Source, Split
+from engine.input_pictures import InputPicture
+from engine.input_sources import Source, Split
 from engine.picture_regions import annotated_regions, regions_of
 from engine.predict_boxes import BoxFile
 from pipelines.loose_pictures import LoosePicture, Regions

@@ -17,7 +17,8 @@ from rich.console import Console
 from engine.config import ConfigError, Recipe
 from engine.detectors import DetectorError, detect, find_detector
 from engine.estimator import Estimator, PictureArrayError, draw, load, make_estimator
-from engine.input_pictures import InputError, picture_id
+from engine.input_pictures import picture_id
+from engine.input_sources import InputError
 from engine.predict import Predicted, PredictSettings, predict_inputs
 from engine.predict_files import Journal
 from engine.train import train
