@@ -7,12 +7,16 @@ DEMO_OUT ?= runs/demo
 TRAININGS = tests/engine tests/cli
 CLUSTER = tests/tune tests/cli/test_cluster_commands.py tests/engine/test_training_together.py
 
-.PHONY: demo test lint unit slow slow-trainings slow-others slow-cluster install object-store clean
+.PHONY: demo test docs lint unit slow slow-trainings slow-others slow-cluster install object-store clean
 
 demo: install
 	$(BIN)/posestream demo --out $(DEMO_OUT)
 
-test: install object-store lint unit
+test: install object-store lint docs unit
+
+# The site of the guides; a dead link inside it, or a reference that does not fit the code, is an error.
+docs: install
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/docs
 
 lint:
 	$(BIN)/ruff check .
