@@ -11,7 +11,7 @@ import typer
 from commands.demo import demo
 from commands.jobs import status, stop, submit
 from commands.predict import predict
-from commands.results import evaluate, report, score_net
+from commands.results import diagnose, evaluate, report, score_net
 from commands.searches import SpaceOrCommand, ablate, tune_report, tune_run
 from commands.splits import convert, inspect, synth, verify
 from commands.training import models, recipes, train
@@ -28,7 +28,7 @@ _COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "Start": (demo,),
     "Data": (convert, synth, inspect, verify),
     "Networks": (train, recipes, models),
-    "Results": (evaluate, report, predict, score_net),
+    "Results": (evaluate, diagnose, report, predict, score_net),
     "Searches": (ablate,),
     "Clusters": (submit, status, stop),
 }

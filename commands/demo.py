@@ -7,6 +7,7 @@ import typer
 
 from commands.chosen_recipe import chosen_recipe
 from commands.options import Overrides
+from commands.results import write_report
 from commands.screen import console, say
 from commands.splits import convert, inspect, render
 
@@ -22,7 +23,8 @@ def demo(
 
     Example: `posestream demo --out runs/demo`
     """
-    from engine.evaluate import evaluate_weights, write_evaluation
+    from engine.evaluate import evaluate_weights
+    from engine.evaluation_files import write_evaluation
     from engine.train import train as train_recipe
     from engine.trained import OwnWeights
     from evaluation.table import score_table
@@ -39,10 +41,11 @@ def demo(
     untrained = evaluate_weights(recipe, None, console())
     write_evaluation(untrained, out / "untrained")
     trained = evaluate_weights(recipe, OwnWeights(result.best), console())
-    write_evaluation(trained, out, compared={"untrained": untrained.score})
+    write_evaluation(trained, out / "trained")
+    page = write_report([out / "trained", out / "untrained"], out / "report.html")
     console().print(score_table({"trained": trained.score, "untrained": untrained.score}))
     before, after = 100 * untrained.score.value, 100 * trained.score.value
     say(
         f"AP {after:.1f} after {result.steps} batches, {before:.1f} untrained.\n"
-        f"Look at {out / 'report.html'} (answers) and {out / 'crops.png'} (what the network saw)."
+        f"Look at {page} (scores, errors, pictures) and {out / 'crops.png'} (what the network saw)."
     )

@@ -31,7 +31,7 @@ def predict(
         Path | None, typer.Option(help="Persons' boxes: JSON rows {image_id or file_name, bbox, score}, or COCO's")
     ] = None,
     detector: Annotated[
-        str | None, typer.Option(help="Who finds persons: torchvision's fasterrcnn_resnet50_fpn, or MODULE:CALLABLE")
+        str | None, typer.Option(help="Who finds persons: torchvision's fasterrcnn_resnet50_fpn, or FILE.py:CALLABLE")
     ] = None,
     whole_image: Annotated[bool, typer.Option("--whole-image", help="Each picture shows one person")] = False,
     heatmaps: Annotated[bool, typer.Option("--heatmaps", help="Also write a panel of heatmaps per picture")] = False,

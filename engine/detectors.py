@@ -2,11 +2,14 @@
 
 import importlib
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from engine.config import ConfigError
+from engine.user_file import load_user_file
 from pose.crop import Floats
 from pose.drawing import Picture
 from pose.errors import UserError
@@ -27,7 +30,7 @@ class DetectorError(UserError, RuntimeError):
 
 
 def find_detector(name: str, device: torch.device) -> Detector:
-    """The detector of that name, or `module:callable`.
+    """The detector of that name, or `FILE.py:CALLABLE` or `module:callable`.
 
     Raises:
         DetectorError: there is no such, or torchvision is not installed.
@@ -38,12 +41,13 @@ def find_detector(name: str, device: torch.device) -> Detector:
     if not separator:
         raise DetectorError(
             f"no detector {name!r}; give {', '.join(TORCHVISION_DETECTORS)} (torchvision's), or your own as "
-            "MODULE:CALLABLE, which takes a list of RGB arrays and returns for each (boxes_xywh, scores)"
+            "FILE.py:CALLABLE or MODULE:CALLABLE: a list of RGB arrays in, (boxes_xywh, scores) for each out"
         )
     try:
-        detector = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise DetectorError(f"detector {name}: {error}; is its file in this folder or on PYTHONPATH?") from error
+        own = load_user_file(Path(module), "detector") if module.endswith(".py") else importlib.import_module(module)
+        detector = getattr(own, attribute)
+    except (ConfigError, ImportError, AttributeError) as error:
+        raise DetectorError(f"detector {name}: {error}; a file is given as PATH/TO/FILE.py:CALLABLE") from error
     if not callable(detector):
         raise DetectorError(f"detector {name} is {type(detector).__name__}, which cannot be called")
     return detector
@@ -85,7 +89,7 @@ def _torchvision_detector(name: str, device: torch.device) -> Detector:
     except ImportError as error:
         raise DetectorError(
             f"detector {name} is torchvision's, which is not installed here: pip install torchvision "
-            "(the version that fits your torch), or give --boxes FILE.json, --whole-image or --detector MODULE:CALLABLE"
+            "(what fits your torch), or give --boxes FILE.json, --whole-image or --detector FILE.py:CALLABLE"
         ) from error
     network = getattr(detection, name)(weights="DEFAULT").eval().to(device)
 

@@ -49,6 +49,21 @@ def evaluate_mpii(ground_truth: dict[str, Any], predictions: Predictions) -> tup
     return metrics, _notes(rows, head_sizes, used_segment)
 
 
+def mpii_distances(ground_truth: dict[str, Any], predictions: Predictions) -> tuple[np.ndarray, np.ndarray]:
+    """How far off each keypoint is, in head sizes, and which prediction is whose -> (N, 16) and (N,).
+
+    In the order of the annotations; nan where nothing is labelled or no head size is known, inf where nobody was
+    predicted. Raises ValueError as `align_to_ground_truth` does.
+    """
+    truth, labelled, given_sizes = _truth(ground_truth)
+    rows = align_to_ground_truth(ground_truth, predictions)
+    predicted, _ = _placed(predictions, rows)
+    head_sizes, _ = head_sizes_or_segment(given_sizes, truth, labelled)
+    distances = np.linalg.norm(predicted - truth, axis=-1) / head_sizes[:, None]
+    distances[rows < 0] = np.inf
+    return np.where(labelled & ~np.isnan(head_sizes)[:, None], distances, np.nan), rows
+
+
 def mpii_results(ground_truth: dict[str, Any], predictions: Predictions) -> list[dict[str, Any]]:
     """One dict per predicted person in the order of the annotations, ready for json.dump; joints are 1-based px."""
     file_names = {image["id"]: image["file_name"] for image in ground_truth["images"]}

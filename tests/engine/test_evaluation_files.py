@@ -1,7 +1,6 @@
 """What an evaluation leaves on disk, and what others can read of it."""
 
 import json
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from io import StringIO
@@ -15,10 +14,12 @@ from pycocotools.coco import COCO
 from rich.console import Console
 from scipy.io import loadmat
 
+from engine import evaluation_files
 from engine.checkpoint import CheckpointError
 from engine.config import ConfigError, Recipe
-from engine.evaluate import Evaluated, evaluate_weights, write_evaluation
-from engine.pictures import crop_sheet, prediction_pictures
+from engine.evaluate import Evaluated, evaluate_weights
+from engine.evaluation_files import write_evaluation
+from engine.pictures import crop_sheet
 from engine.train import train
 from engine.trained import OwnWeights
 from evaluation.score import Score
@@ -48,10 +49,8 @@ def test_every_file_is_written_and_can_be_read(evaluated: Any, tmp_path: Path, l
     answer: Evaluated = evaluated(layout)
     out = tmp_path / "new" / "folder"
     write_evaluation(answer, out)
-    expected = {"metrics.json", "recipe.json", "results.json", "report.html"} | (
-        {"pred.mat"} if layout == "mpii" else set()
-    )
-    assert {path.name for path in out.iterdir()} == expected
+    analysis = {"pred.mat", "curves.json"} if layout == "mpii" else {"diagnosis.json"}
+    assert {path.name for path in out.iterdir()} == {"metrics.json", "recipe.json", "results.json", "cases"} | analysis
 
     metrics = json.loads((out / "metrics.json").read_text(), parse_constant=no_constants)
     assert metrics["primary"] == answer.score.primary
@@ -74,10 +73,6 @@ def test_every_file_is_written_and_can_be_read(evaluated: Any, tmp_path: Path, l
         coco.createIndex()
         assert len(coco.loadRes(str(out / "results.json")).anns) == len(results) > 0
 
-    page = (out / "report.html").read_text(encoding="utf-8")
-    assert page.count("data:image/jpeg;base64,/9j/") == 24  # twelve pictures, annotated and predicted
-    assert "tiny on " + layout in page
-
 
 def test_undefined_metrics_become_null(evaluated: Any, tmp_path: Path) -> None:
     answer: Evaluated = evaluated("coco")
@@ -88,13 +83,39 @@ def test_undefined_metrics_become_null(evaluated: Any, tmp_path: Path) -> None:
     assert metrics["notes"] == ["n"]
 
 
-def test_other_scores_join_the_reports_table(evaluated: Any, tmp_path: Path) -> None:
-    answer: Evaluated = evaluated("coco")
-    other = Score(dict.fromkeys(answer.score.metrics, 0.4321), "AP", [], [])
-    write_evaluation(answer, tmp_path, compared={"rival": other})
-    rows = re.findall(r"<tr><td>([^<]*)</td><td>([^<]*)</td>", (tmp_path / "report.html").read_text())
-    assert ("rival", "43.2") in rows
-    assert rows[0][0] == "untrained"
+def test_the_analysis_is_of_the_results_beside_it(evaluated: Any, tmp_path: Path) -> None:
+    write_evaluation(evaluated("crowdpose"), tmp_path / "crowds")
+    diagnosis = json.loads((tmp_path / "crowds" / "diagnosis.json").read_text())
+    metrics = json.loads((tmp_path / "crowds" / "metrics.json").read_text())["metrics"]
+    assert diagnosis["ap"] == pytest.approx(metrics["AP"], abs=1e-9)
+    write_evaluation(evaluated("mpii"), tmp_path / "single")
+    curves = json.loads((tmp_path / "single" / "curves.json").read_text())
+    metrics = json.loads((tmp_path / "single" / "metrics.json").read_text())["metrics"]
+    assert curves["groups"]["Mean"][curves["thresholds"].index(0.5)] == pytest.approx(metrics["PCKh@0.5/Mean"])
+    assert curves["groups"]["Head"][curves["thresholds"].index(0.1)] == pytest.approx(metrics["PCKh@0.1/Head"])
+
+
+def test_a_folder_is_of_one_evaluation(evaluated: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an evaluation before left is gone, and one that was cut off has no metrics.json."""
+    write_evaluation(evaluated("mpii"), tmp_path)
+    write_evaluation(evaluated("coco"), tmp_path)
+    assert not (tmp_path / "curves.json").exists()
+    answer = evaluated("coco")
+    monkeypatch.setattr(evaluation_files, "write_evaluation_cases", lambda *given: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        write_evaluation(answer, tmp_path)
+    assert not (tmp_path / "metrics.json").exists()
+
+
+def test_a_training_is_recorded_with_its_evaluation(
+    tiny: Callable[..., Recipe], mini_coco: ShardedDataset, console: Console, tmp_path: Path
+) -> None:
+    recipe = tiny(f"data.val={mini_coco.folder.uri}", "train.epochs=2", "train.verdict_seconds=0.1")
+    result = train(recipe, console)
+    write_evaluation(evaluate_weights(recipe, OwnWeights(result.last), console), tmp_path)
+    training = json.loads((tmp_path / "training.json").read_text())
+    assert [step for step, _ in training["curves"]["val/AP"]] == [result.steps // 2, result.steps]
+    assert training["verdict"]["limit"] in ("loader", "network")
 
 
 def test_a_checkpoint_scores_as_it_did_in_training(
@@ -143,22 +164,6 @@ def test_what_cannot_be_evaluated_is_refused_in_words(
         evaluate_weights(tiny(f"data.val={mini_coco.folder.uri}", "model.options.width=4"), OwnWeights(last), console)
     with pytest.raises(CropSizeError, match="multiples of 32"):
         evaluate_weights(tiny(f"data.val={mini_coco.folder.uri}", "data.crop_size=64,48"), None, console)
-
-
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_pictures_show_annotated_and_predicted_persons(evaluated: Any, layout: str) -> None:
-    answer: Evaluated = evaluated(layout)
-    confident = replace(answer.predictions, keypoint_scores=np.ones_like(answer.predictions.keypoint_scores))
-    pictures = list(prediction_pictures(answer.dataset, confident, count=5))
-    names = [name for sidecar in answer.dataset.sidecars for name in sidecar.column("file_name").to_pylist()]
-    assert len(pictures) == 5
-    assert [names.index(name) for name, _, _ in pictures] == sorted({names.index(name) for name, _, _ in pictures})
-    for _, annotated, predicted in pictures:
-        assert annotated.shape == predicted.shape
-        assert (annotated != predicted).any()
-    doubtful = replace(answer.predictions, keypoint_scores=np.full_like(answer.predictions.keypoint_scores, 0.1))
-    _, _, plain = next(iter(prediction_pictures(answer.dataset, doubtful, count=1)))
-    assert (plain != pictures[0][2]).any()
 
 
 def test_a_sheet_shows_augmented_crops_in_rows(tiny: Callable[..., Recipe], mini_coco: ShardedDataset) -> None:
