@@ -63,7 +63,7 @@ def read_cases(folder: Path) -> Cases | None:
 
 def _check(case: Case, skeleton: Skeleton, path: Path) -> None:
     for name in filter(None, (case.picture, case.heatmap)):
-        if Path(name).name != name or "\0" in name:
+        if Path(name).name != name or name == ".." or "\0" in name:
             raise EvaluationFolderError(f"{path}: {name!r} is no name of a file beside it")
     for person in case.persons:
         count = len(person.keypoints)

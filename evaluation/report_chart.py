@@ -50,11 +50,19 @@ class Axis:
 
 
 def line_chart(
-    title: str, x_name: str, lines: Sequence[Line], reference: tuple[str, float] | None = None, log: bool = False
+    title: str,
+    x_name: str,
+    lines: Sequence[Line],
+    reference: tuple[str, float] | None = None,
+    log: bool = False,
+    limits: tuple[float, float] | None = None,
 ) -> Html:
-    """A figure. `reference`: name and value of a level to compare with. `log`: the y axis may be logarithmic."""
+    """A figure. `reference`: name and value of a level to compare with. `log`: the y axis may be logarithmic.
+
+    `limits`: of the y axis, by default what the values take.
+    """
     thinned = [Line(line.name, _thinned(line.points), line.look) for line in lines]
-    x, y = _axes(thinned, reference, log)
+    x, y = _axes(thinned, [] if reference is None else [reference[1]], log, limits)
     parts = [
         _grid(x, y, x_name),
         None if reference is None else _reference(reference, y),
@@ -80,12 +88,14 @@ def number_text(value: float) -> str:
     return f"{round(value, 10):g}"
 
 
-def _axes(lines: Sequence[Line], reference: tuple[str, float] | None, log: bool) -> tuple[Axis, Axis]:
+def _axes(
+    lines: Sequence[Line], levels: Sequence[float], log: bool, limits: tuple[float, float] | None
+) -> tuple[Axis, Axis]:
     points = [(x, y) for line in lines for x, y in line.points if y is not None]
-    values = [y for _, y in points] + ([] if reference is None else [reference[1]])
-    low, high = min(values), max(values)
+    values = [*(y for _, y in points), *levels]
+    low, high = limits or (min(values), max(values))
     log = log and low > 0 and high / low > _LOG_FROM
-    if not log:
+    if not log and limits is None:
         margin = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
         low, high = low if 0 <= low < margin else low - margin, high + margin
     first, last = min(x for x, _ in points), max(x for x, _ in points)

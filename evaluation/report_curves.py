@@ -86,7 +86,7 @@ def _pckh_chart(group: str, runs: Sequence[Evaluation], known: dict[int, Curves]
         for number, curves in known.items()
         if group in _groups(curves)
     ]
-    return line_chart(f"{group}, percent", "threshold", lines)
+    return line_chart(f"{group}, percent", "threshold", lines, limits=(0, 100))
 
 
 def _groups(curves: Curves) -> list[str]:

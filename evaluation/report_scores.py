@@ -56,7 +56,7 @@ def _table(runs: Sequence[Evaluation], numbers: Sequence[int]) -> Html:
     header += [[swatch(number), data_text(runs[number].name)] if len(runs) > 1 else "score" for number in numbers]
     rows = []
     for name in first.metrics:
-        if name == f"{first.primary}/Mean":  # MPII has its headline under two names
+        if name.endswith("/Mean") and name.removesuffix("/Mean") in first.metrics:  # MPII has it under two names
             continue
         values = [run.metrics.metrics.get(name) for run in chosen]
         cells = [_cell(value, values, first.factor, at > 0) for at, value in enumerate(values)]

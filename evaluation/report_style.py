@@ -54,7 +54,8 @@ button {{ cursor: pointer; }} button[aria-pressed=true] {{ background: var(--acc
 .score {{ font-size: 1rem; }} .small-score b {{ font-size: 1.25rem; }}
 dl {{ display: grid; grid-template-columns: auto auto; gap: .1rem 1rem; margin: .5rem 0; justify-content: start;
   font-variant-numeric: tabular-nums; }} dt {{ color: var(--quiet); }} dd {{ margin: 0; text-align: right; }}
-.scroll {{ overflow-x: auto; width: fit-content; max-width: 100%; margin: 1rem 0; border: 1px solid var(--edge); border-radius: 8px; }}
+.scroll {{ overflow-x: auto; width: fit-content; max-width: 100%; margin: 1rem 0; border-radius: 8px;
+  border: 1px solid var(--edge); }}
 #settings .scroll {{ max-height: 34rem; overflow: auto; }}
 table {{ border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; min-width: 100%; }}
 th, td {{ padding: .3rem .75rem; text-align: left; border-bottom: 1px solid var(--edge); vertical-align: top; }}
@@ -62,6 +63,7 @@ tbody th {{ font-weight: 400; }} tbody tr:last-child > * {{ border-bottom: 0; }}
 thead th {{ font-size: .8rem; color: var(--quiet); vertical-align: bottom; }}
 .scroll thead th {{ position: sticky; top: 0; background: var(--paper); }}
 .numbers {{ min-width: 0; }} .numbers td, .numbers thead th:not(:first-child) {{ text-align: right; }}
+.numbers thead th {{ min-width: 4.2rem; }} .numbers tbody th {{ min-width: 6rem; }}
 .numbers td {{ white-space: nowrap; }} .change {{ color: var(--quiet); margin-left: .5rem; }}
 .texts th {{ min-width: 8rem; overflow-wrap: anywhere; }} .texts td {{ min-width: 9rem; }}
 .texts tr.differs th {{ box-shadow: inset 3px 0 var(--accent); }}

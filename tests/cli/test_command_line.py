@@ -288,12 +288,16 @@ def test_train_resume_and_evaluate(shards: Path, tmp_path: Path) -> None:
     assert "best" in result.output
     assert "AP50" in result.output
     folder = tmp_path / "run" / "evaluation"
-    assert {path.name for path in folder.iterdir()} == {"metrics.json", "recipe.json", "results.json", "report.html"}
-    other = invoke(
-        "evaluate", "demo_synthetic", "--checkpoint", tmp_path / "run" / "best.ckpt", "--out", tmp_path / "o", *settings
-    )
+    written = {"metrics.json", "recipe.json", "results.json", "diagnosis.json", "training.json", "cases"}
+    assert {path.name for path in folder.iterdir()} == written | {"report.html"}
+    elsewhere = ("--out", tmp_path / "o", "--report", tmp_path / "page")
+    other = invoke("evaluate", "demo_synthetic", "--checkpoint", tmp_path / "run" / "best.ckpt", *elsewhere, *settings)
     assert other.exit_code == 0
-    assert (tmp_path / "o" / "report.html").exists()
+    assert {path.name for path in (tmp_path / "o").iterdir()} == written
+    assert (tmp_path / "page" / "report.html").exists()
+    both = invoke("report", tmp_path / "run", tmp_path / "o", "--out", tmp_path / "both.html")
+    assert both.exit_code == 0
+    assert (tmp_path / "both.html").stat().st_size > (tmp_path / "page" / "report.html").stat().st_size
 
 
 CONVERT = ("convert", "coco", "--images", "IMAGES", "--out", "OUT", "--annotations")

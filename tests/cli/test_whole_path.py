@@ -21,7 +21,7 @@ def invoke(*arguments: object) -> str:
 def test_the_demo_learns(tmp_path: Path) -> None:
     """What `make demo` shows: the trained network is clearly better than the untrained one on people it never saw."""
     output = invoke("demo", "--out", tmp_path)
-    trained = json.loads((tmp_path / "metrics.json").read_text())["metrics"]["AP"]
+    trained = json.loads((tmp_path / "trained" / "metrics.json").read_text())["metrics"]["AP"]
     untrained = json.loads((tmp_path / "untrained" / "metrics.json").read_text())["metrics"]["AP"]
     assert untrained < 0.01
     assert trained > untrained + 0.08

@@ -42,7 +42,7 @@ def answers(annotations: Sequence[dict[str, Any]], noise_px: float, seed: int = 
     for number, annotation in enumerate(annotations):
         points = np.reshape(annotation["keypoints"], (-1, 3)).astype(float)
         points[:, :2] += random.normal(0, noise_px, (len(points), 2))
-        points[:, 2] = random.uniform(0.3, 1, len(points))
+        points[:, 2] = random.uniform(0.3, 1, len(points)) * (points[:, 2] > 0)
         if number % 3 == 0:
             points[5:] = points[list(COCO_17.flip_indices)][5:]
         found.append(_result(annotation["image_id"], points, 0.9 - 0.01 * number))
@@ -61,7 +61,8 @@ def write_evaluation_folder(
     truth = {**TRUTH, "annotations": persons()} if truth is None else truth
     results = answers(truth["annotations"], 4.0) if results is None else results
     content = {"primary": "AP", "metrics": {**METRICS, "AP": ap}, "notes": list(notes),
-               "recipe": "hrnet_w32_coco_256x192", "split": "/data/coco/val2017", "dataset digest": "3f2a9c" * 8, **(facts or {})}  # fmt: skip
+               "recipe": "hrnet_w32_coco_256x192", "split": "/data/coco/val2017",
+               "dataset digest": "3f2a9c" * 8, **(facts or {})}  # fmt: skip
     _write(folder / "metrics.json", content)
     settings = {"name": "hrnet_w32_coco_256x192", "optim": {"lr": 1e-3, "milestones": [170, 200]}, "bottomup": None}
     _write(folder / "recipe.json", settings if recipe is None else recipe)
