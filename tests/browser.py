@@ -43,9 +43,10 @@ class Browser:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self._call("Emulation.setEmulatedMedia", features=[scheme])
         self.complaints, self.requests = [], []
+        self.run("window.before = true")
         self._call("Page.navigate", url=page.as_uri())
         deadline = time.monotonic() + _SECONDS
-        while self.run("document.readyState") != "complete" or self.run("location.href") != page.as_uri():
+        while self.run("window.before") or self.run("document.readyState") != "complete":
             assert time.monotonic() < deadline, "the page did not load"
             time.sleep(0.05)
 

@@ -118,6 +118,14 @@ def test_a_training_is_recorded_with_its_evaluation(
     assert training["verdict"]["limit"] in ("loader", "network")
 
 
+def test_a_damaged_verdict_does_not_cost_the_evaluation(evaluated: Any, tmp_path: Path) -> None:
+    (tmp_path / "verdict.json").write_text('{"achi')
+    write_evaluation(replace(evaluated("coco"), run_dir=tmp_path), tmp_path / "out")
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert any("verdict.json cannot be read" in note for note in metrics["notes"])
+    assert not (tmp_path / "out" / "training.json").exists()
+
+
 def test_a_checkpoint_scores_as_it_did_in_training(
     tiny: Callable[..., Recipe], mini_coco: ShardedDataset, console: Console
 ) -> None:

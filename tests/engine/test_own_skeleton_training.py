@@ -19,6 +19,7 @@ from engine.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from engine.config import ConfigError, ModelConfig, Recipe, override
 from engine.data import open_training_splits, training_skeleton
 from engine.evaluate import evaluate_weights
+from engine.evaluation_files import write_evaluation
 from engine.inference import Answers, score_split
 from engine.pictures import crop_sheet, replayed_crop
 from engine.scorer import learn_scoring
@@ -101,6 +102,10 @@ def test_the_whole_path(
     assert evaluated.score.metrics == by_hand(stars, evaluated.score)
     assert resumed.score is not None
     assert evaluated.score.metrics == resumed.score.metrics
+    diagnosis = write_evaluation(evaluated, shards / "evaluation")
+    assert diagnosis is not None
+    assert diagnosis.counts["persons"] > 0
+    assert diagnosis.ap == pytest.approx(evaluated.score.metrics["AP"], abs=1e-9)
 
 
 @pytest.mark.parametrize("kind", ["tiny", "tiny_bottomup"])

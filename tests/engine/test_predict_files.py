@@ -270,6 +270,7 @@ def test_a_detector_of_ones_own_says_where_to_look(estimator: Estimator, folder:
         ("no_such_module:x", "no_such_module"),
         ("yolo", "MODULE:CALLABLE"),
         ("gone.py:find", "no such file"),
+        (":find", "Empty module name"),
     ],
 )
 def test_detectors_that_fail_are_named(

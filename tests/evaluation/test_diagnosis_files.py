@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from evaluation.coco import evaluate_coco
 from evaluation.diagnosis_files import diagnose_files, layout_of
 from pose.errors import UserError
 from pose.skeletons import COCO_17, CROWDPOSE_14, Skeleton
@@ -31,6 +32,21 @@ def test_the_layout_is_told_from_the_annotations(make_truth, write, count, skele
     truth = make_truth(count)
     diagnosis = diagnose_files([write("results.json", results_of(truth))], write("truth.json", truth))["results"]
     assert (diagnosis.skeleton, diagnosis.kind, diagnosis.ap) == (skeleton, kind, pytest.approx(1))
+
+
+def test_the_category_that_is_scored_need_not_be_number_1(make_truth, write):
+    """As `evaluate_coco` scores it: the one with keypoints."""
+    truth = make_truth(17)
+    others = [person | {"category_id": 1} for person in truth["annotations"][:2]]
+    horses = [person | {"category_id": 5} for person in truth["annotations"]]
+    categories = [{"id": 1, "name": "egg"}, {"id": 5, "name": "horse", "keypoints": list(COCO_17.keypoint_names)}]
+    results = [row | {"category_id": 5} for row in results_of(truth)]
+    truth = truth | {"annotations": horses + others, "categories": categories}
+    diagnosis = diagnose_files([write("results.json", results)], write("truth.json", truth))["results"]
+    assert diagnosis.ap == pytest.approx(evaluate_coco(truth, results)["AP"]) == pytest.approx(1)
+    assert diagnosis.counts["persons"] == len(horses)
+    with pytest.raises(UserError, match=r"truth.json: 'categories' do not tell"):
+        diagnose_files([write("r.json", [])], write("truth.json", truth | {"categories": [{"id": 8}, {"id": 9}]}))
 
 
 def test_the_category_tells_where_no_annotation_does():

@@ -202,6 +202,9 @@ def test_light_and_dark_are_switched_and_kept(browser: Browser, pages: dict[str,
     assert browser.run(paper) == "rgb(20, 23, 27)"
     browser.click("#theme")
     assert browser.run(paper) == "rgb(255, 255, 255)"
-    browser.open(pages["one"], dark=True)
-    assert browser.run(paper) == "rgb(255, 255, 255)"
+    for _ in range(20):  # what is to be kept goes through another process
+        browser.open(pages["one"], dark=True)
+        if (kept := browser.run(paper)) == "rgb(255, 255, 255)":
+            break
+    assert kept == "rgb(255, 255, 255)"
     browser.run("localStorage.clear()")

@@ -74,6 +74,8 @@ def test_a_batch_does_not_wait_for_more_than_it_may_hold() -> None:
     assert complete == [2, 4, 6, 8, 10]
     _, complete, _ = seen([picture(0, 0)] * 250, 4)
     assert complete == [100, 200, 250]
+    _, complete, _ = seen([picture(0, 0)] * 10, 64, most_bytes=400)  # whoever asks keeps those without persons as well
+    assert complete == [2, 4, 6, 8, 10]
 
 
 def test_no_pictures_give_no_batches() -> None:
