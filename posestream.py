@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from commands.demo import demo
+from commands.export import export
 from commands.jobs import status, stop, submit
 from commands.predict import predict
 from commands.results import diagnose, evaluate, report, score_net
@@ -28,7 +29,7 @@ _COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "Start": (demo,),
     "Data": (convert, synth, inspect, verify),
     "Networks": (train, recipes, models),
-    "Results": (evaluate, diagnose, report, predict, score_net),
+    "Results": (evaluate, diagnose, report, predict, export, score_net),
     "Searches": (ablate,),
     "Clusters": (submit, status, stop),
 }

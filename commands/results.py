@@ -58,11 +58,10 @@ def evaluate(
 
 
 def diagnose(
-    results: Annotated[Path, typer.Argument(help="Results in COCO layout, of any framework (.json)")],
+    results: Annotated[
+        list[Path], typer.Argument(help="Results in COCO layout, of any framework (.json); several are compared")
+    ],
     annotations: Annotated[Path, typer.Option(help="Annotations of the same split (.json)")],
-    compare: Annotated[
-        list[Path] | None, typer.Option(help="Other results for the same annotations; may come several times")
-    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print all of it as JSON instead")] = False,
     skeleton: Annotated[
         Path | None, typer.Option(help="JSON file of the skeleton, if it is neither COCO's nor CrowdPose's")
@@ -75,8 +74,9 @@ def diagnose(
 
     Keypoints of matched persons are good, or err by jitter, inversion, swap or miss (Ronchi & Perona, ICCV 2017).
 
-    Example: `posestream diagnose runs/r50/evaluation/results.json --annotations person_keypoints_val2017.json`, or
-    `... --compare runs/enhanced/evaluation/results.json` to see what changed
+    Of several files the tables show what changed against the first.
+
+    Example: `posestream diagnose runs/r50/evaluation/results.json --annotations person_keypoints_val2017.json`
     """
     from evaluation.diagnosis import KINDS
     from evaluation.diagnosis_comparison import compare as side_by_side
@@ -87,9 +87,9 @@ def diagnose(
     if layout is not None and layout not in KINDS:
         raise typer.BadParameter(f"{layout!r} is not one of {', '.join(KINDS)}", param_hint="--layout")
     own = read_skeleton(skeleton) if skeleton is not None else None
-    diagnoses = diagnose_files([results, *(compare or [])], annotations, own, layout)
+    diagnoses = diagnose_files(results, annotations, own, layout)
     told = {name: diagnosis.to_json() for name, diagnosis in diagnoses.items()}
-    comparison = side_by_side(told) if compare else None
+    comparison = side_by_side(told) if len(told) > 1 else None
     if as_json:
         content = next(iter(told.values())) if comparison is None else {"diagnoses": told, "comparison": comparison}
         print(json.dumps(content, indent=1))
@@ -118,10 +118,9 @@ def report(
 
 def write_report(folders: list[Path], page: Path) -> Path:
     """Scores are shown beside those that the recipes are published with."""
-    from evaluation.report_page import report_page
-
     from commands.expected_scores import expected_scores
     from evaluation.evaluation_folder import read_evaluations
+    from evaluation.report_page import report_page
 
     content = report_page(read_evaluations(folders), expected_scores())
     page.parent.mkdir(parents=True, exist_ok=True)

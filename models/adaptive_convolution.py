@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from models.grid_sampled_convolution import grid_sampled_convolution
+
 _TAPS = 9
 
 
@@ -36,6 +38,8 @@ def adaptive_convolution(x: Tensor, transforms: Tensor, weight: Tensor, dilation
     Returns:
         (B, O, h, w), channels last in memory. Places are float32 or better, whatever x and the transforms are.
     """
+    if torch.compiler.is_exporting():
+        return grid_sampled_convolution(x, transforms, weight, dilation)
     device = x.device.type
     if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
         dtype = torch.get_autocast_dtype(device)

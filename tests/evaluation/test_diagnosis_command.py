@@ -37,13 +37,13 @@ def test_json_is_the_stored_form(files):
     mine, other, truth = files
     told = json.loads(run(mine, "--annotations", truth, "--json").output)
     assert (told["kind"], told["ap"], len(told["costs"])) == ("coco", pytest.approx(1), 8)
-    told = json.loads(run(mine, "--annotations", truth, "--compare", other, "--json").output)
+    told = json.loads(run(mine, other, "--annotations", truth, "--json").output)
     assert list(told["diagnoses"]) == told["comparison"]["names"] == ["mine", "other"]
 
 
 def test_comparison(files):
     mine, other, truth = files
-    result = run(mine, "--annotations", truth, "--compare", other)
+    result = run(mine, other, "--annotations", truth)
     assert result.exit_code == 0, result.output
     assert "Side by side" in result.output
     assert "44.4 (+44.4)" in result.output
