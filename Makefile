@@ -5,9 +5,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 DEMO_OUT ?= runs/demo
 TRAININGS = tests/engine tests/cli
+EXPORTS = tests/engine/test_export_networks.py
 CLUSTER = tests/tune tests/cli/test_cluster_commands.py tests/engine/test_training_together.py
 
-.PHONY: demo test docs lint unit slow slow-trainings slow-others slow-cluster install object-store clean
+.PHONY: demo test docs lint unit slow slow-trainings slow-others slow-cluster slow-exports install object-store clean
 
 demo: install
 	$(BIN)/posestream demo --out $(DEMO_OUT)
@@ -27,18 +28,21 @@ lint:
 unit:
 	$(BIN)/python -m pytest
 
-# Trainings keep one core busy each, so two of the groups run side by side.
+# Trainings keep one core busy each, so two of the groups run side by side, the longest first.
 slow: object-store
-	$(MAKE) -j2 --output-sync=target slow-trainings slow-others slow-cluster
+	$(MAKE) -j2 --output-sync=target slow-trainings slow-cluster slow-others slow-exports
 
 slow-trainings:
-	$(BIN)/python -m pytest -m slow $(TRAININGS) $(CLUSTER:%=--ignore=%)
+	$(BIN)/python -m pytest -m slow $(TRAININGS) $(CLUSTER:%=--ignore=%) $(EXPORTS:%=--ignore=%)
 
 slow-others:
 	$(BIN)/python -m pytest -m slow $(TRAININGS:%=--ignore=%) $(CLUSTER:%=--ignore=%)
 
 slow-cluster:
 	$(BIN)/python -m pytest -m slow $(CLUSTER)
+
+slow-exports:
+	$(BIN)/python -m pytest -m slow $(EXPORTS)
 
 install: $(VENV)/installed
 

@@ -14,15 +14,18 @@ from evaluation.report_drawing import case_svg, picture_definition
 from evaluation.report_html import Child, Html, data_text, element, fragment, percent
 from evaluation.report_section import Section, absent, run_key, swatch
 
+_MEASURES = {"OKS": "mean OKS of the annotated persons, percent", "correct": "share of correct keypoints, percent"}
+
 
 @dataclass(frozen=True)
 class _Shown:
-    """A case of one run."""
+    """A case of one run. `measure` is what its value is, percent."""
 
     number: int
     run: str
     cases: Cases
     case: Case
+    measure: str
 
 
 def cases_section(runs: Sequence[Evaluation]) -> Section:
@@ -30,7 +33,8 @@ def cases_section(runs: Sequence[Evaluation]) -> Section:
     for number, run in enumerate(runs):
         for case in run.cases.cases if run.cases is not None else ():
             assert run.cases is not None
-            pictures.setdefault((case.image_id, case.file_name), []).append(_Shown(number, run.name, run.cases, case))
+            one = _Shown(number, run.name, run.cases, case, _measure(run))
+            pictures.setdefault((case.image_id, case.file_name), []).append(one)
     if not pictures:
         return Section("cases", "Pictures", None, "No pictures: there is no cases/cases.json.")
     definitions: dict[str, Html] = {}
@@ -72,11 +76,15 @@ def _pane(one: _Shown, definitions: dict[str, Html], several: bool) -> Html:
     chips = [
         element("span", f"{count} {error}", class_="chip") for error, count in case.counts.items() if count and error
     ]
-    value = element("b", percent(case.value), title="mean OKS or share of correct keypoints, percent")
+    value = element("b", f"{one.measure} {percent(case.value)}", title=_MEASURES[one.measure])
     caption = element("figcaption", run, value, _rank(case), chips)
     button = element("button", drawing, type="button", class_="zoom", aria_label=f"look closely: {name}")
     persons = element("ul", [_person(person, one.cases) for person in case.persons], class_="persons", hidden=True)
     return element("figure", button, caption, persons, class_="shown")
+
+
+def _measure(run: Evaluation) -> str:
+    return "correct" if run.metrics.primary.startswith("PCKh") else "OKS"
 
 
 def _define(one: _Shown, file: str, kind: str, definitions: dict[str, Html]) -> str:
