@@ -23,7 +23,7 @@ class Browser:
     """A page in a headless Chromium.
 
     Attributes:
-        complaints: what the page wrote to the console as errors, threw, or was refused by its policy.
+        complaints: what the page wrote to the console as errors, threw, or was refused by its policy; and its dialogs.
         requests: URLs that it asked for, without data: URLs.
     """
 
@@ -89,15 +89,20 @@ class Browser:
         data = self._call("Page.captureScreenshot", captureBeyondViewport=whole)["data"]
         path.write_bytes(base64.b64decode(data))
 
-    def _call(self, method: str, **parameters: Any) -> dict[str, Any]:
+    def _send(self, method: str, **parameters: Any) -> int:
+        """The number of the answer to come."""
         self._number += 1
         message: dict[str, Any] = {"id": self._number, "method": method, "params": parameters}
         if self._session:
             message["sessionId"] = self._session
         os.write(self._commands, json.dumps(message).encode() + b"\0")
+        return self._number
+
+    def _call(self, method: str, **parameters: Any) -> dict[str, Any]:
+        number = self._send(method, **parameters)
         while True:
             answer = self._read()
-            if answer.get("id") == self._number:
+            if answer.get("id") == number:
                 assert "error" not in answer, (method, answer["error"])
                 return answer["result"]
             self._note(answer)
@@ -117,9 +122,13 @@ class Browser:
         elif method == "Runtime.consoleAPICalled" and content["type"] in ("error", "warning", "assert"):
             self.complaints.append(json.dumps(content["args"])[:500])
         elif method == "Log.entryAdded" and content["entry"]["level"] in ("error", "warning"):
-            self.complaints.append(content["entry"]["text"])
+            if content["entry"]["source"] != "rendering":  # what a machine without a GPU says of WebGL
+                self.complaints.append(content["entry"]["text"])
         elif method == "Network.requestWillBeSent" and not content["request"]["url"].startswith("data:"):
             self.requests.append(content["request"]["url"])
+        elif method == "Page.javascriptDialogOpening":
+            self.complaints.append(f"dialog: {content['message']}")
+            self._send("Page.handleJavaScriptDialog", accept=True)
 
 
 def _high(pipe: tuple[int, int]) -> list[int]:

@@ -1,15 +1,11 @@
 """The page of a report in a browser: figures appear, nothing is asked of the network, the table sorts and filters."""
 
-import json
-import re
-import shutil
-import subprocess
-from html import unescape
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from browser import open_browser
 from made_experiment import Made, write_search, write_trials
 from rich.console import Console
 
@@ -17,23 +13,13 @@ from sharding.storage import open_folder
 from tune.report import write_report
 
 EVIL = "</script><script>alert(1)</script><img src=https://example.com/x.png onerror=alert(2)>"
-_CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-_SECONDS = 90
 
-_WATCH = """<script>
-window.seen = {alerts: 0, errors: [], blocked: []};
-window.alert = () => { seen.alerts += 1; };
-console.error = (...words) => seen.errors.push(words.join(' '));
-addEventListener('error', event => seen.errors.push(event.message));
-addEventListener('unhandledrejection', event => seen.errors.push(String(event.reason)));
-addEventListener('securitypolicyviolation', event => seen.blocked.push(event.blockedURI));
-</script>"""
-
-_ACT = """<script>
-const trials = () => [...document.querySelectorAll('#trials tbody tr')].filter(row => !row.hidden);
-const order = () => trials().map(row => row.cells[1].textContent);
-const click = name => [...document.querySelectorAll('#trials th button')].find(one => one.textContent === name).click();
-async function act() {
+_ACT = """(async () => {
+  const seen = {};
+  const trials = () => [...document.querySelectorAll('#trials tbody tr')].filter(row => !row.hidden);
+  const order = () => trials().map(row => row.cells[1].textContent);
+  const heads = () => [...document.querySelectorAll('#trials th button')];
+  const click = name => heads().find(one => one.textContent === name).click();
   seen.first = order();
   click('AP'); seen.ascending = order();
   click('AP'); seen.descending = order();
@@ -48,13 +34,8 @@ async function act() {
   seen.curves = document.querySelectorAll('#curve-metric .scatterlayer path.js-line').length;
   seen.buttons = [...new Set([...document.querySelectorAll('.modebar-btn')].map(one => one.dataset.title))];
   seen.wide = document.documentElement.scrollWidth > innerWidth;
-  seen.resources = performance.getEntriesByType('resource').map(one => one.name);
-  const result = document.createElement('pre');
-  result.id = 'seen'; result.textContent = JSON.stringify(seen);
-  document.body.append(result);
-}
-act();
-</script>"""
+  return seen;
+})()"""
 
 
 @pytest.fixture(scope="module")
@@ -73,30 +54,20 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_report(open_folder(folder), None, Console(file=StringIO())).page
 
 
-def visit(page: Path, folder: Path, *options: str) -> dict[str, Any]:
-    """What a browser sees on the page."""
-    if _CHROMIUM is None:
-        pytest.skip("no chromium")
-    watched = folder / "watched.html"
-    text = page.read_text().replace("<head>", "<head>" + _WATCH, 1).replace("</body>", _ACT + "</body>")
-    watched.write_text(text)
-    command = [
-        _CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=10000", "--dump-dom",
-        f"--user-data-dir={folder / 'profile'}", *options, watched.as_uri(),
-    ]  # fmt: skip
-    dumped = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=True).stdout
-    found = re.search(r'<pre id="seen">(.*?)</pre>', dumped, re.DOTALL)
-    assert found is not None, "the script of the page did not end"
-    return json.loads(unescape(found[1]))
+def visit(page: Path, folder: Path, width: int) -> dict[str, Any]:
+    """What a browser sees on the page, what the page complains of and what it asks for."""
+    with open_browser(folder / "profile") as browser:
+        browser.open(page, width)
+        return browser.run(_ACT) | {"complaints": browser.complaints, "requests": browser.requests}
 
 
 @pytest.fixture(scope="module")
 def seen(page: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    return visit(page, tmp_path_factory.mktemp("visit"), "--window-size=1280,900")
+    return visit(page, tmp_path_factory.mktemp("visit"), 1280)
 
 
-def test_nothing_goes_wrong_and_nothing_is_asked_for(seen: dict[str, Any]) -> None:
-    assert (seen["errors"], seen["blocked"], seen["resources"], seen["alerts"]) == ([], [], [], 0)
+def test_nothing_goes_wrong_and_nothing_is_asked_for(seen: dict[str, Any], page: Path) -> None:
+    assert (seen["complaints"], seen["requests"]) == ([], [page.as_uri()])
 
 
 def test_figures_appear(seen: dict[str, Any]) -> None:
@@ -123,5 +94,5 @@ def test_picking_on_an_axis_filters_the_table(seen: dict[str, Any]) -> None:
 
 
 def test_on_a_phone_only_tables_and_parallel_axes_scroll(page: Path, tmp_path: Path) -> None:
-    seen = visit(page, tmp_path, "--window-size=500,900")
-    assert (seen["wide"], seen["errors"]) == (False, [])
+    seen = visit(page, tmp_path, 500)
+    assert (seen["wide"], seen["complaints"]) == (False, [])
