@@ -19,6 +19,7 @@ def evaluation_facts(evaluated: Evaluated) -> dict[str, str]:
     return {
         "recipe": recipe.name,
         "model": network_name(recipe, dataset.skeleton.num_keypoints),
+        "keypoints": dataset.skeleton.name,
         "weights": evaluated.weights,
         "split": dataset.folder.uri,
         "dataset digest": dataset.manifest.digest(),
