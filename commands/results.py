@@ -44,8 +44,8 @@ def evaluate(
     else:
         run = Path("runs", chosen.name) if "://" in chosen.run_dir else Path(chosen.run_dir)
         folder = run / f"evaluation-{given.path.stem}"
-    diagnosis = write_evaluation(evaluated, folder)
     console().print(score_table({Path(evaluated.weights).stem: evaluated.score}))
+    diagnosis = write_evaluation(evaluated, folder)
     for note in evaluated.score.notes:
         say(f"note: {note}")
     if diagnosis is not None:

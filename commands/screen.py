@@ -9,7 +9,8 @@ if TYPE_CHECKING:
 
 
 def say(text: str) -> None:
-    """A line as it is: paths are neither wrapped nor read as markup."""
+    """A line as it is: paths are neither wrapped nor read as markup. What is not UTF-8 in a file's name is escaped."""
+    text = text.encode(errors="backslashreplace").decode()
     console().print(text, markup=False, highlight=False, soft_wrap=True)
 
 

@@ -46,7 +46,7 @@ def find_detector(name: str, device: torch.device) -> Detector:
     try:
         own = load_user_file(Path(module), "detector") if module.endswith(".py") else importlib.import_module(module)
         detector = getattr(own, attribute)
-    except (ConfigError, ImportError, AttributeError) as error:
+    except (ConfigError, ImportError, AttributeError, ValueError) as error:
         raise DetectorError(f"detector {name}: {error}; a file is given as PATH/TO/FILE.py:CALLABLE") from error
     if not callable(detector):
         raise DetectorError(f"detector {name} is {type(detector).__name__}, which cannot be called")
@@ -72,7 +72,7 @@ def _checked(name: str, answer: Any) -> Detections:
     try:
         boxes, scores = (np.asarray(values, dtype=np.float64) for values in answer)
         boxes, scores = boxes.reshape(len(scores), 4), scores.reshape(len(scores))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:  # a tensor with gradients is no array
         raise DetectorError(
             f"detector {name}: for each picture (boxes_xywh (N, 4), scores (N,)) is expected, {error}"
         ) from error

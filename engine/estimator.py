@@ -163,7 +163,12 @@ def _fabric_on(device: torch.device, recipe: Recipe) -> lightning_fabric.Fabric:
     return lightning_fabric.Fabric(accelerator=device.type, devices=devices, precision=precision)
 
 
-def _require_picture(number: int, picture: np.ndarray) -> None:
+def _require_picture(number: int, picture: object) -> None:
+    if not isinstance(picture, np.ndarray):
+        raise PictureArrayError(
+            f"pictures[{number}] must be an array (H, W, 3) uint8, RGB, got {type(picture).__name__}; e.g. "
+            "np.asarray(PIL.Image.open(path).convert('RGB'))"
+        )
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or 0 in picture.shape:
         raise PictureArrayError(
             f"pictures[{number}] must be (H, W, 3) uint8, RGB, got {picture.shape} {picture.dtype}; e.g. "

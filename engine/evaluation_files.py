@@ -12,7 +12,7 @@ from engine.evaluate import Evaluated
 from engine.evaluation_cases import write_evaluation_cases
 from engine.evaluation_facts import evaluation_facts
 from engine.judged_pictures import judge_by_diagnosis, judge_by_distance
-from engine.learning_curves import training_record
+from engine.learning_curves import VerdictFileError, training_record
 from evaluation.diagnosis import Diagnosis, diagnose
 from evaluation.evaluation_folder import CASES, CURVES, DIAGNOSIS, METRICS, RECIPE, TRAINING
 from evaluation.mpii import write_pred_mat
@@ -24,7 +24,7 @@ def write_evaluation(evaluated: Evaluated, out: Path) -> Diagnosis | None:
     """Write an evaluation folder: metrics.json, recipe.json, results.json in the benchmark's submission layout,
     diagnosis.json or for MPII curves.json and the pred.mat that the field's scripts read, training.json, cases/.
 
-    metrics.json comes last and goes first: a folder that has it is whole, and of one evaluation.
+    metrics.json goes first and comes last of all but the pictures: a folder that has it is of one evaluation.
 
     Returns:
         what diagnosis.json holds.
@@ -46,12 +46,23 @@ def write_evaluation(evaluated: Evaluated, out: Path) -> Diagnosis | None:
         judged = judge_by_diagnosis(truth, results, diagnosis)
     (out / RECIPE).write_text(evaluated.recipe.to_json() + "\n", encoding="utf-8")
     _write_json(out / "results.json", results, indent=None)
-    training = None if evaluated.run_dir is None else training_record(evaluated.run_dir)
-    if training is not None:
-        _write_json(out / TRAINING, training)
-    write_evaluation_cases(evaluated, truth, judged, out / CASES)
+    _write_training(evaluated, out / TRAINING)
     _write_metrics(evaluated, out / METRICS)
+    write_evaluation_cases(evaluated, truth, judged, out / CASES)
     return diagnosis
+
+
+def _write_training(evaluated: Evaluated, path: Path) -> None:
+    """A damaged verdict does not cost the evaluation, which notes it."""
+    if evaluated.run_dir is None:
+        return
+    try:
+        training = training_record(evaluated.run_dir)
+    except VerdictFileError as error:
+        evaluated.score.notes.append(f"no learning curves: {error}")
+        return
+    if training is not None:
+        _write_json(path, training)
 
 
 def _write_metrics(evaluated: Evaluated, path: Path) -> None:

@@ -52,7 +52,7 @@ def list_sources(inputs: Sequence[str], storage: StorageConfig, ignore: Path | N
     Args:
         ignore: a folder that is left out where it lies in another one: the output's.
     Raises:
-        InputError: no such file, nothing in a folder, or a file that is neither picture nor video. Errors of
+        InputError: no such file, nothing in a folder, the output's folder, or neither a picture nor a video. Errors of
             `open_split` for what looks like a split.
     """
     if not inputs:
@@ -70,6 +70,8 @@ def _sources_of(given: str, storage: StorageConfig, ignore: Path | None) -> list
     if "://" in given or (path / "manifest.json").is_file():
         return [Split(open_split(given, storage))]
     if path.is_dir():
+        if ignore is not None and path.resolve() == ignore.resolve():
+            raise InputError(f"{given} is looked at and written to: the next time, its overlays would be looked at too")
         sources = (_source(file, file.relative_to(path).as_posix()) for file in _files_below(path, ignore))
         known: list[Source] = [source for source in sources if source is not None]
         if not known:
@@ -106,9 +108,7 @@ def _with_unique_names(sources: list[Source]) -> list[Source]:
     """Names that several have are given the whole path, those of splits their URI's."""
     names = Counter(name for source in sources for name in _names(source))
     return [
-        replace(source, name=safe_name(_address(source)))
-        if any(names[name] > 1 for name in _names(source))
-        else source
+        replace(source, name=safe_name(_address(source))) if any(names[name] > 1 for name in _names(source)) else source
         for source in sources
     ]
 

@@ -35,12 +35,13 @@ def _header(data: bytes) -> tuple[tuple[int, int], int]:
     if not data:
         raise ValueError("the file is empty")
     try:
-        with warnings.catch_warnings(), Image.open(io.BytesIO(data)) as image:
-            warnings.simplefilter("ignore")  # a picture may be as large as it likes
-            orientation = image.getexif().get(_ORIENTATION, AS_STORED)
-            width, height = image.size
-            if image.format == "TIFF" and orientation in (5, 6, 7, 8):  # Pillow gives those turned already
-                width, height = height, width
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of large pictures, and of EXIF that is odd
+            with Image.open(io.BytesIO(data)) as image:
+                orientation = image.getexif().get(_ORIENTATION, AS_STORED)
+                width, height = image.size
+                if image.format == "TIFF" and orientation in (5, 6, 7, 8):  # Pillow gives those turned already
+                    width, height = height, width
     except UnidentifiedImageError:
         raise ValueError("not a picture of a known kind") from None
     except (SyntaxError, Image.DecompressionBombError, OverflowError) as error:

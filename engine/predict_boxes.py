@@ -35,31 +35,32 @@ class BoxFile:
             categories = [] if isinstance(content, list) else content.get("categories", [])
             self._boxes = _grouped(rows, categories[0]["id"] if len(categories) == 1 else _PERSON)
             self.detected = any("score" in row for row in rows)
-            self._images = {str(image["file_name"]): image for image in images}
+            self._images = {str(image["file_name"]): image | {"id": int(image["id"])} for image in images}
         except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
             raise ConfigError(f"--boxes {path}: expected {_WANTED}: {error!r}") from error
-        self._names = _with_short_names(self._images)
-        self._named_rows = _with_short_names({name: name for name in self._boxes if isinstance(name, str)})
+        self._names = _by_short_name(self._images)
+        self._named_rows = _by_short_name(name for name in self._boxes if isinstance(name, str))
 
     def image_id(self, file_name: str) -> int | None:
         """The id that the file gives a picture, None if it says nothing."""
         image = self._image(file_name)
-        return None if image is None else int(image["id"])
+        return None if image is None else image["id"]
 
     def size(self, file_name: str) -> tuple[int, int] | None:
         """(height, width) of the picture, if the file says it."""
         image = self._image(file_name) or {}
-        return (image["height"], image["width"]) if {"height", "width"} <= image.keys() else None
+        height, width = image.get("height"), image.get("width")
+        return (height, width) if height and width else None
 
     def boxes(self, file_name: str, image_id: int) -> tuple[Floats, Floats]:
         """boxes_xywh (N, 4), image px, and scores (N,); none for a picture that no row names."""
-        name = file_name if file_name in self._boxes else self._named_rows.get(PurePosixPath(file_name).name)
+        name = _found(file_name, self._named_rows)
         rows = [*self._boxes.get(image_id, ()), *(self._boxes.get(name, ()) if name is not None else ())]
         boxes = np.array([box for box, _ in rows], dtype=np.float64).reshape(len(rows), 4)
         return boxes, np.array([score for _, score in rows], dtype=np.float64)
 
     def _image(self, file_name: str) -> dict[str, Any] | None:
-        return self._images.get(file_name) or self._names.get(PurePosixPath(file_name).name)
+        return self._images.get(_found(file_name, self._names) or "")
 
 
 def _grouped(rows: Iterable[dict[str, Any]], category_id: int) -> dict[int | str, list[tuple[list[float], float]]]:
@@ -79,9 +80,19 @@ def _grouped(rows: Iterable[dict[str, Any]], category_id: int) -> dict[int | str
     return dict(found)
 
 
-def _with_short_names(known: dict[str, Any]) -> dict[str, Any]:
-    """By the last part of their names, where it is theirs alone."""
-    short: defaultdict[str, list[Any]] = defaultdict(list)
-    for name, value in known.items():
-        short[PurePosixPath(name).name].append(value)
-    return {name: values[0] for name, values in short.items() if len(values) == 1}
+def _by_short_name(known: Iterable[str]) -> dict[str, list[str]]:
+    """Names by their last part."""
+    short: defaultdict[str, list[str]] = defaultdict(list)
+    for name in known:
+        short[PurePosixPath(name).name].append(name)
+    return dict(short)
+
+
+def _found(file_name: str, known: dict[str, list[str]]) -> str | None:
+    """The known name that is this one, or of which all parts but some folders before them are the same: a/1.jpg is no
+    b/1.jpg. None if there is none, or several."""
+    alike = known.get(PurePosixPath(file_name).name, [])
+    if file_name in alike:
+        return file_name
+    ends = [name for name in alike if f"/{name}".endswith(f"/{file_name}") or f"/{file_name}".endswith(f"/{name}")]
+    return ends[0] if len(ends) == 1 else None

@@ -82,13 +82,13 @@ class PicturePrinter:
         except ValueError as error:
             return None, f"predicted, but not drawn: {error}"
         if self._with_panels and answer.heatmaps:
-            write_picture(self._out / "heatmaps", asked.file_name, self._panel(pixels, answer))
+            write_picture(self._out / "heatmaps", asked, self._panel(pixels, answer))
         if self._draw is None:
             return None, None
         drawn = self._draw(pixels, answer)
         if asked.video is not None:
             return drawn, None
-        write_picture(self._out / "overlays", asked.file_name, drawn)
+        write_picture(self._out / "overlays", asked, drawn)
         return None, None
 
     def _panel(self, pixels: Picture, answer: Answer) -> Picture:

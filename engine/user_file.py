@@ -1,6 +1,7 @@
 """Python files of users: recipes and search spaces of their own."""
 
 import importlib.util
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,12 +25,15 @@ def load_user_file(path: Path, what: str) -> ModuleType:
     assert spec is not None  # it is an existing .py file
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their annotations up there
     try:
         spec.loader.exec_module(module)
     except ValidationError as error:
         raise ConfigError(f"{path}: {'; '.join(_problem(row) for row in error.errors())}") from error
     except Exception as error:  # whatever else a user's file does wrong
         raise ConfigError(f"{path}: {type(error).__name__}: {error}") from error
+    finally:
+        del sys.modules[spec.name]  # Ray's workers have no such module; what is in none is sent to them whole
     return module
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -46,7 +47,9 @@ class Verdict:
 
     def write(self, run_dir: Path) -> None:
         content = {name: round(value, 4) for name, value in asdict(self).items()} | {"limit": self.limit}
-        (run_dir / VERDICT).write_text(json.dumps(content, indent=1) + "\n")
+        part = run_dir / f"{VERDICT}.partial"
+        part.write_text(json.dumps(content, indent=1) + "\n")
+        os.replace(part, run_dir / VERDICT)
 
 
 def judge(pace: Pace, loader: BatchLoader[Any], learner: Learner, device: torch.device, seconds: float) -> Verdict:

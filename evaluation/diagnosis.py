@@ -167,7 +167,9 @@ def _notes(scene: Scene, results: int) -> list[str]:
     ]
     left_out = results - len(scene.detections)
     if left_out:
-        notes.append(f"{left_out} results do not count: at most {MAX_DETECTIONS} per image do, of category 1")
+        notes.append(
+            f"{left_out} results do not count: at most {MAX_DETECTIONS} per image do, of the category that is scored"
+        )
     return notes
 
 

@@ -11,6 +11,7 @@ from evaluation.fast_oks_arrays import (
     AnnotatedPersons,
     DetectedPersons,
     annotated_persons,
+    category_id_of,
     detected_persons,
     image_ids_of,
 )
@@ -52,5 +53,5 @@ def read_scene(
 ) -> Scene:
     """Raises BadFileError naming the source, the row and the key of what is not in the layout."""
     persons = annotated_persons(ground_truth, skeleton, kind, sources[0])
-    image_ids = image_ids_of(ground_truth, sources[0])
-    return Scene(persons, detected_persons(results, image_ids, skeleton, sources[1]), skeleton)
+    image_ids, category_id = image_ids_of(ground_truth, sources[0]), category_id_of(ground_truth, sources[0])
+    return Scene(persons, detected_persons(results, image_ids, skeleton, sources[1], category_id), skeleton)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.coco_layout import PERSON
+from evaluation.coco_layout import PERSON, category_of
 from evaluation.fast_oks_columns import BadFileError, ids_of, numbers_of
 from pose.skeletons import Skeleton
 
@@ -84,6 +84,19 @@ def image_ids_of(ground_truth: dict[str, Any], source: str = "ground truth") -> 
     return sorted(set(ids_of(_list(ground_truth, "images", source), "id", "images", source)))
 
 
+def category_id_of(ground_truth: dict[str, Any], source: str = "ground truth") -> int:
+    """The number of the category that is scored, as `category_of` has it; 1 where no category is listed.
+
+    Raises BadFileError if it cannot be told.
+    """
+    if not ground_truth.get("categories"):
+        return PERSON
+    try:
+        return int(category_of(ground_truth)["id"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BadFileError(f"{source}: 'categories' do not tell which one is scored: {error}") from error
+
+
 def annotated_persons(
     ground_truth: dict[str, Any], skeleton: Skeleton, kind: str, source: str = "ground truth"
 ) -> AnnotatedPersons:
@@ -96,7 +109,8 @@ def annotated_persons(
     known = {image_id: number for number, image_id in enumerate(image_ids_of(ground_truth, source))}
     categories = ids_of(annotations, "category_id", "annotations", source)
     owners = ids_of(annotations, "image_id", "annotations", source)
-    rows = [row for row, owner in enumerate(owners) if categories[row] == PERSON and owner in known]
+    scored = category_id_of(ground_truth, source)
+    rows = [row for row, owner in enumerate(owners) if categories[row] == scored and owner in known]
     rows.sort(key=lambda row: known[owners[row]])
 
     def numbers(key: str, length: int, default: float | None = None) -> np.ndarray:
@@ -120,9 +134,16 @@ def annotated_persons(
 
 
 def detected_persons(
-    results: Sequence[dict[str, Any]], image_ids: Sequence[Any], skeleton: Skeleton, source: str = "results"
+    results: Sequence[dict[str, Any]],
+    image_ids: Sequence[Any],
+    skeleton: Skeleton,
+    source: str = "results",
+    category_id: int = PERSON,
 ) -> DetectedPersons:
-    """The detections of category 1 of a results list. Raises BadFileError naming `source`, the row and the key."""
+    """The detections of that category in a results list.
+
+    Raises BadFileError naming `source`, the row and the key; or where there are results, and none of that category.
+    """
     known = {image_id: number for number, image_id in enumerate(image_ids)}
     owners = ids_of(results, "image_id", "", source)
     categories = ids_of(results, "category_id", "", source)
@@ -133,7 +154,11 @@ def detected_persons(
                 f"{source}: row {row} names image_id {owner!r}, which the ground truth does not hold, as do {unknown} "
                 "ids in all; are these the annotations of the same split, and are both ids numbers?"
             )
-    rows = [row for row, category in enumerate(categories) if category == PERSON]
+    rows = [row for row, category in enumerate(categories) if category == category_id]
+    if results and not rows:
+        raise BadFileError(
+            f"{source}: results are of category {categories[0]!r}, category {category_id} is scored: none would count"
+        )
     keypoints = numbers_of(results, rows, "keypoints", 3 * skeleton.num_keypoints, "", source)
     keypoints = keypoints.reshape(len(rows), skeleton.num_keypoints, 3)
     return DetectedPersons(

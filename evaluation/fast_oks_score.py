@@ -15,6 +15,7 @@ from evaluation.fast_oks_arrays import (
     AnnotatedPersons,
     DetectedPersons,
     annotated_persons,
+    category_id_of,
     detected_persons,
     image_ids_of,
 )
@@ -74,7 +75,9 @@ def average_recall(found: Curves | None) -> float | None:
 def fast_coco(ground_truth: dict[str, Any], results: Sequence[dict[str, Any]]) -> dict[str, float]:
     """What `evaluate_coco` gives, without pycocotools. Raises BadFileError for what is not in the layout."""
     persons = annotated_persons(ground_truth, COCO_17, "coco")
-    detections = detected_persons(results, image_ids_of(ground_truth), COCO_17)
+    detections = detected_persons(
+        results, image_ids_of(ground_truth), COCO_17, category_id=category_id_of(ground_truth)
+    )
     pairs = oks_pairs(persons, detections, official_sigmas(COCO_17))
     by_area = {area: curves(persons, detections, pairs, area=area) for area in ("all", "medium", "large")}
     everybody, some = by_area.pop("all"), by_area.values()
@@ -87,7 +90,7 @@ def fast_crowdpose(ground_truth: dict[str, Any], results: Sequence[dict[str, Any
     """What `evaluate_crowdpose` gives, without xtcocotools. Raises BadFileError for what is not in the layout."""
     persons = annotated_persons(ground_truth, CROWDPOSE_14, "crowdpose")
     image_ids = image_ids_of(ground_truth)
-    detections = detected_persons(results, image_ids, CROWDPOSE_14)
+    detections = detected_persons(results, image_ids, CROWDPOSE_14, category_id=category_id_of(ground_truth))
     pairs = oks_pairs(persons, detections, official_sigmas(CROWDPOSE_14))
     found = curves(persons, detections, pairs)
     values = [*_three(found, "precision"), *_three(found, "recall")]

@@ -43,17 +43,18 @@ def crop_batches(
         most_pictures, most_bytes: a batch does not wait for more pictures than these, and not for more encoded bytes.
     """
     parts: list[_Part] = []
-    complete, ended = 0, -1
+    complete, ended, held = 0, -1, 0
     for ended, picture in enumerate(pictures):
+        held += 0 if picture is None else len(picture.encoded)  # who asked keeps pictures of nobody as well
         if picture is not None and picture.regions is not None and len(picture.regions):
             parts.append(_Part(ended, picture, picture.regions))
         while sum(len(part.regions) for part in parts) >= settings.batch_size:
             full, parts = _split(parts, settings.batch_size)
             complete = parts[0].number if parts else ended + 1
+            held = sum(len(part.picture.encoded) for part in parts)
             yield _prepared(full, complete, settings, num_keypoints)
-        heavy = sum(len(part.picture.encoded) for part in parts) >= most_bytes
-        if heavy or ended + 1 - complete >= most_pictures:
-            complete = ended + 1
+        if held >= most_bytes or ended + 1 - complete >= most_pictures:
+            complete, held = ended + 1, 0
             yield _prepared(parts, complete, settings, num_keypoints)
             parts = []
     if complete < ended + 1:

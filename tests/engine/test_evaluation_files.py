@@ -101,10 +101,12 @@ def test_a_folder_is_of_one_evaluation(evaluated: Any, tmp_path: Path, monkeypat
     write_evaluation(evaluated("coco"), tmp_path)
     assert not (tmp_path / "curves.json").exists()
     answer = evaluated("coco")
-    monkeypatch.setattr(evaluation_files, "write_evaluation_cases", lambda *given: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        write_evaluation(answer, tmp_path)
-    assert not (tmp_path / "metrics.json").exists()
+    for step, scored in (("write_evaluation_cases", True), ("diagnose", False)):
+        monkeypatch.setattr(evaluation_files, step, lambda *given: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            write_evaluation(answer, tmp_path)
+        assert (tmp_path / "metrics.json").exists() == scored
+        assert not (tmp_path / "cases").exists()
 
 
 def test_a_training_is_recorded_with_its_evaluation(

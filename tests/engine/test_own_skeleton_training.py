@@ -22,6 +22,7 @@ from engine.evaluate import evaluate_weights
 from engine.evaluation_files import write_evaluation
 from engine.inference import Answers, score_split
 from engine.pictures import crop_sheet, replayed_crop
+from engine.predict import PredictSettings, predict_inputs
 from engine.scorer import learn_scoring
 from engine.topdown import TopDownTask
 from engine.train import train
@@ -102,6 +103,11 @@ def test_the_whole_path(
     assert evaluated.score.metrics == by_hand(stars, evaluated.score)
     assert resumed.score is not None
     assert evaluated.score.metrics == resumed.score.metrics
+    predict_inputs(evaluated.estimator, [str(shards)], stars.parent / "predicted", PredictSettings(), console)
+    predicted = json.loads((stars.parent / "predicted" / "predictions.json").read_text())
+    assert {row["category_id"] for row in predicted} == {5}
+    (category,) = json.loads((stars.parent / "predicted" / "images.json").read_text())["categories"]
+    assert (category["id"], category["name"]) == (5, "star")
     diagnosis = write_evaluation(evaluated, shards / "evaluation")
     assert diagnosis is not None
     assert diagnosis.counts["persons"] > 0

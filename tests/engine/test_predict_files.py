@@ -242,6 +242,10 @@ def misshapen(pictures: list[np.ndarray]) -> Any:
     return [([1, 2, 3], [0.5]) for _ in pictures]
 
 
+def with_gradients(pictures: list[np.ndarray]) -> Any:
+    return [(torch.ones(1, 4, requires_grad=True), torch.ones(1)) for _ in pictures]
+
+
 @pytest.fixture
 def plugs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "plugs", sys.modules[__name__])
@@ -265,6 +269,7 @@ def test_a_detector_of_ones_own_says_where_to_look(estimator: Estimator, folder:
         ("plugs:failing", "RuntimeError: out of memory"),
         ("plugs:too_few", "answered for 3"),
         ("plugs:misshapen", "boxes_xywh"),
+        ("plugs:with_gradients", "detach"),
         ("plugs:absent", "absent"),
         ("plugs:WHOLE", "cannot be called"),
         ("no_such_module:x", "no_such_module"),
@@ -411,6 +416,20 @@ def test_a_checkpoint_is_loaded_and_draws_what_it_predicts(
 def test_arrays_that_are_no_pictures_are_refused(estimator: Estimator, array: np.ndarray) -> None:
     with pytest.raises(PictureArrayError, match=r"pictures\[1\]"):
         estimator.predict([np.zeros((5, 5, 3), np.uint8), array])
+
+
+def test_what_is_no_array_is_refused(estimator: Estimator) -> None:
+    with pytest.raises(PictureArrayError, match=r"pictures\[0\] must be an array .* got Image"):
+        estimator.predict([noise(5, 5)])  # type: ignore[list-item]
+
+
+def test_a_folder_is_not_looked_at_and_written_to(estimator: Estimator, folder: Path) -> None:
+    """Else a second run would look at the first one's overlays."""
+    with pytest.raises(InputError, match="is looked at and written to"):
+        ask(estimator, folder, folder)
+    assert not (folder / "overlays").exists()
+    ask(estimator, folder / "out", folder)
+    assert ask(estimator, folder / "out", folder).pictures == 6
 
 
 @pytest.mark.parametrize("boxes", [[[1, 2, 3]], [[0, 0, 0, 5]], [[0, 0, float("nan"), 5]]])

@@ -45,6 +45,8 @@ def test_the_category_that_is_scored_need_not_be_number_1(make_truth, write):
     diagnosis = diagnose_files([write("results.json", results)], write("truth.json", truth))["results"]
     assert diagnosis.ap == pytest.approx(evaluate_coco(truth, results)["AP"]) == pytest.approx(1)
     assert diagnosis.counts["persons"] == len(horses)
+    with pytest.raises(UserError, match=r"p.json: results are of category 1, category 5 is scored"):
+        diagnose_files([write("p.json", results_of(truth))], write("truth.json", truth))
     with pytest.raises(UserError, match=r"truth.json: 'categories' do not tell"):
         diagnose_files([write("r.json", [])], write("truth.json", truth | {"categories": [{"id": 8}, {"id": 9}]}))
 
