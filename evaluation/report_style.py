@@ -33,6 +33,7 @@ body {{ font: 16px/1.5 system-ui, sans-serif; color: var(--text); background: va
   max-width: 82rem; padding: 1rem; }}
 h1 {{ font-size: 1.5rem; line-height: 1.25; margin: 0; overflow-wrap: anywhere; }}
 h2 {{ font-size: 1.25rem; margin: 2.5rem 0 .75rem; padding-top: .75rem; border-top: 1px solid var(--edge); }}
+#scores h2 {{ border-top: 0; margin-top: .5rem; }}
 h3 {{ font-size: 1rem; margin: 1.75rem 0 .5rem; }} h4 {{ font-size: .9rem; margin: 0; }}
 p {{ margin: .25rem 0 .5rem; }} .quiet {{ color: var(--quiet); }} .small {{ font-size: .8rem; }}
 .data {{ overflow-wrap: anywhere; }} code {{ font: .85em ui-monospace, monospace; }}
@@ -68,7 +69,7 @@ thead th {{ font-size: .8rem; color: var(--quiet); vertical-align: bottom; }}
 .texts th {{ min-width: 8rem; overflow-wrap: anywhere; }} .texts td {{ min-width: 9rem; }}
 .texts tr.differs th {{ box-shadow: inset 3px 0 var(--accent); }}
 .bars {{ width: 100%; }} .bars th, .bars td {{ border: 0; padding: .15rem .5rem .15rem 0; vertical-align: middle; }}
-.bars tbody th {{ width: 9.5rem; line-height: 1.25; }} .bars td:last-child {{ width: 1%; padding-right: 0; }}
+.bars tbody th {{ width: 11.5rem; line-height: 1.25; }} .bars td:last-child {{ width: 1%; padding-right: 0; }}
 .bars td:last-child, .bars thead th:last-child {{ text-align: right; }}
 .stack {{ display: flex; height: 1.05rem; border-radius: 3px; overflow: hidden; margin: 2px 0;
   background: var(--panel); }}
@@ -92,7 +93,7 @@ figure {{ margin: 0; }} .plot figcaption {{ font-size: .85rem; font-weight: 600;
 #tip {{ position: fixed; z-index: 9; background: var(--paper); border: 1px solid var(--edge); border-radius: 6px;
   padding: .3rem .6rem; font-size: .8rem; pointer-events: none; max-width: 16rem; box-shadow: 0 2px 8px #0003; }}
 #tip div {{ overflow-wrap: anywhere; }}
-@media (max-width: 40rem) {{ body {{ padding: .75rem; }} .bars tbody th {{ width: 5.5rem; }} }}
+@media (max-width: 40rem) {{ body {{ padding: .75rem; }} .bars tbody th {{ width: 7rem; }} }}
 @media print {{ nav, .tools {{ display: none; }} }}
 {_RUNS}
 {_KINDS}
