@@ -54,7 +54,7 @@ $(VENV)/installed: pyproject.toml constraints.txt Makefile
 		(echo "no virtual environment: on Debian, apt-get install python3-venv python3-dev gcc"; exit 1)
 	$(PIP) install -q -c constraints.txt torch numpy cython setuptools wheel
 	$(PIP) install -q -c constraints.txt --no-build-isolation --no-binary xtcocotools xtcocotools
-	$(PIP) install -q -c constraints.txt --no-build-isolation -e '.[dev]'
+	$(PIP) install -q -c constraints.txt --no-build-isolation -e '.[dev,docs,export]'
 	touch $@
 
 # The S3 server that tests start. It has an environment of its own: its botocore wants another python-dateutil.

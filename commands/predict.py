@@ -65,6 +65,8 @@ def predict(
         f"{predicted.persons} persons in {predicted.pictures} pictures; {count} {unit} in {predicted.seconds:.1f} s, "
         f"{count / max(predicted.seconds, 1e-9):.1f} {unit}/s"
     )
+    for note in predicted.notes:
+        say(f"note: {note}")
     _say_some(f"note: no box in {len(predicted.without_boxes)} pictures", predicted.without_boxes)
     damaged = [f"{name}: {problem}" for name, problem in predicted.damaged.items()]
     _say_some(f"{len(damaged)} pictures could not be looked at", damaged)

@@ -53,7 +53,7 @@ def evaluate(
 
         say(diagnosis_summary(diagnosis.to_json()))
     written = write_report([folder], (page or folder) / "report.html")
-    say(f"metrics.json, results.json, recipe.json: {folder}")
+    say(f"metrics.json, results.json, recipe.json, {'curves' if diagnosis is None else 'diagnosis'}.json: {folder}")
     say(f"look at {written}")
 
 
@@ -113,7 +113,7 @@ def report(
 
     Example: `posestream report runs/w32 runs/w48 --out compared.html`
     """
-    say(f"look at {write_report(runs, out)}")
+    say(f"look at {write_report(runs, out / 'report.html' if out.is_dir() else out)}")
 
 
 def write_report(folders: list[Path], page: Path) -> Path:

@@ -85,6 +85,8 @@ def convert(
         f"{folder.uri}: {manifest.images} images, {manifest.instances} instances in {len(manifest.shards)} shards; "
         f"{refused}"
     )
+    if manifest.rejected and not manifest.instances and dataset == "coco":
+        say("nobody could be used; keypoints of your own: --skeleton FILE.json, another category: --category NAME")
     if manifest.rejected:
         raise typer.Exit(_FINISHED_WITH_REFUSALS)
 

@@ -90,6 +90,8 @@ class Estimator:
             raise ConfigError("boxes: this network finds all persons of whole pictures; leave them out")
         if boxes is not None and len(boxes) != len(pictures):
             raise ConfigError(f"boxes: {len(boxes)} arrays were given for {len(pictures)} pictures")
+        if isinstance(pictures, np.ndarray) and pictures.ndim == 3:
+            raise PictureArrayError("pictures: one array was given; predict takes several: predict([picture])")
         for number, picture in enumerate(pictures):
             _require_picture(number, picture)
         if boxes is not None:
@@ -158,6 +160,8 @@ def draw(picture: Picture, poses: Poses, least_score: float | None = None) -> Pi
 
 
 def _fabric_on(device: torch.device, recipe: Recipe) -> lightning_fabric.Fabric:
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ConfigError(f"device={device}: this machine has {torch.cuda.device_count()} CUDA devices; take cpu")
     devices = [device.index or 0] if device.type == "cuda" else 1
     precision = resolved_precision(recipe.evaluate.precision)
     return lightning_fabric.Fabric(accelerator=device.type, devices=devices, precision=precision)

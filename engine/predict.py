@@ -53,7 +53,7 @@ class Predicted:
     Attributes:
         pictures: looked for, instances: looked at (bottom-up: found), persons: in predictions.json.
         damaged: why, by the name of each picture that could not be looked at. without_boxes: names of those that
-            nobody gave a box for.
+            nobody gave a box for. notes: what else of the boxes' file was of no use.
         seconds: that it took.
     """
 
@@ -62,6 +62,7 @@ class Predicted:
     persons: int = 0
     damaged: dict[str, str] = field(default_factory=dict)
     without_boxes: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
     @property
@@ -83,8 +84,9 @@ def predict_inputs(
     """
     _require_one_kind_of_boxes(estimator, settings)
     sources = list_sources(inputs, estimator.task.recipe.storage, ignore=out)
-    choose = _chooser(estimator, settings, sources)
-    predicted, journal = Predicted(), Journal(out)
+    predicted = Predicted()
+    choose = _chooser(estimator, settings, sources, predicted.notes)
+    journal = Journal(out)
     rates = {source.name: source.path for source in sources if isinstance(source, VideoFile)}
     waiting: deque[InputPicture] = deque()
     started = time.perf_counter()
@@ -133,12 +135,12 @@ def _require_one_kind_of_boxes(estimator: Estimator, settings: PredictSettings) 
         raise ConfigError(f"{' and '.join(named)} exclude each other: give one of them")
 
 
-def _chooser(estimator: Estimator, settings: PredictSettings, sources: Sequence[Source]) -> Choose:
+def _chooser(estimator: Estimator, settings: PredictSettings, sources: Sequence[Source], notes: list[str]) -> Choose:
     recipe = estimator.task.recipe
     if not estimator.takes_boxes:
         return iter
     if settings.boxes is not None:
-        return boxes_of_file(recipe, BoxFile(settings.boxes))
+        return boxes_of_file(recipe, BoxFile(settings.boxes), notes)
     if settings.detector is not None:
         return detected_boxes(recipe, find_detector(settings.detector, estimator.device), settings.detector)
     return whole_pictures(recipe) if settings.whole_image else annotated_persons(recipe, sources)

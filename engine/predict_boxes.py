@@ -22,7 +22,7 @@ class BoxFile:
     categories than persons, crowds, and boxes without an area are left out.
 
     Attributes:
-        detected: whether rows have scores.
+        detected: whether rows have scores. without_area: how many boxes are left out for that.
     Raises:
         ConfigError: the file cannot be read, or a row of it; it names the file.
     """
@@ -33,11 +33,12 @@ class BoxFile:
             content = json.loads(path.read_bytes())
             rows, images = (content, []) if isinstance(content, list) else (content["annotations"], content["images"])
             categories = [] if isinstance(content, list) else content.get("categories", [])
-            self._boxes = _grouped(rows, categories[0]["id"] if len(categories) == 1 else _PERSON)
+            self._boxes, self.without_area = _grouped(rows, categories[0]["id"] if len(categories) == 1 else _PERSON)
             self.detected = any("score" in row for row in rows)
             self._images = {str(image["file_name"]): image | {"id": int(image["id"])} for image in images}
         except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
             raise ConfigError(f"--boxes {path}: expected {_WANTED}: {error!r}") from error
+        self._asked_for: set[int | str] = set()
         self._names = _by_short_name(self._images)
         self._named_rows = _by_short_name(name for name in self._boxes if isinstance(name, str))
 
@@ -55,16 +56,32 @@ class BoxFile:
     def boxes(self, file_name: str, image_id: int) -> tuple[Floats, Floats]:
         """boxes_xywh (N, 4), image px, and scores (N,); none for a picture that no row names."""
         name = _found(file_name, self._named_rows)
+        self._asked_for.update([image_id] if name is None else [image_id, name])
         rows = [*self._boxes.get(image_id, ()), *(self._boxes.get(name, ()) if name is not None else ())]
         boxes = np.array([box for box, _ in rows], dtype=np.float64).reshape(len(rows), 4)
         return boxes, np.array([score for _, score in rows], dtype=np.float64)
+
+    def notes(self) -> list[str]:
+        """What of the file was of no use, once all pictures have been asked for."""
+        others = len(self._boxes.keys() - self._asked_for)
+        return [
+            f"{self.path}: {count} {what}"
+            for count, what in (
+                (self.without_area, "boxes without an area are left out"),
+                (others, "of its pictures are not among the inputs"),
+            )
+            if count
+        ]
 
     def _image(self, file_name: str) -> dict[str, Any] | None:
         return self._images.get(_found(file_name, self._names) or "")
 
 
-def _grouped(rows: Iterable[dict[str, Any]], category_id: int) -> dict[int | str, list[tuple[list[float], float]]]:
-    """Boxes and scores by the picture's id or name."""
+def _grouped(
+    rows: Iterable[dict[str, Any]], category_id: int
+) -> tuple[dict[int | str, list[tuple[list[float], float]]], int]:
+    """Boxes and scores by the picture's id or name, and how many boxes have no area."""
+    without_area = 0
     found: defaultdict[int | str, list[tuple[list[float], float]]] = defaultdict(list)
     for number, row in enumerate(rows):
         if row.get("category_id", category_id) != category_id or row.get("iscrowd", 0):
@@ -77,7 +94,9 @@ def _grouped(rows: Iterable[dict[str, Any]], category_id: int) -> dict[int | str
         key = int(row["image_id"]) if "image_id" in row else str(row["file_name"])
         if min(box[2:]) > 0:
             found[key].append((box, score))
-    return dict(found)
+        else:
+            without_area += 1
+    return dict(found), without_area
 
 
 def _by_short_name(known: Iterable[str]) -> dict[str, list[str]]:

@@ -43,14 +43,15 @@ def whole_pictures(recipe: Recipe) -> Choose:
     return choose
 
 
-def boxes_of_file(recipe: Recipe, file: BoxFile) -> Choose:
-    """Boxes of a file, which also says the pictures' ids if it lists them."""
+def boxes_of_file(recipe: Recipe, file: BoxFile, notes: list[str]) -> Choose:
+    """Boxes of a file, which also says the pictures' ids if it lists them. What was of no use is noted at the end."""
 
     def choose(pictures: Iterable[InputPicture]) -> Iterator[InputPicture]:
         for one in pictures:
             given = file.image_id(one.file_name) if one.split is None else None
             known = one if given is None else replace(one, image_id=given)
             yield _with_boxes(recipe, file, known)
+        notes.extend(file.notes())
 
     return choose
 

@@ -58,7 +58,7 @@ def _place(error: int) -> Correction:
 
 
 def _rank(scene: Scene, faults: Faults) -> tuple[Scene, Faults]:
-    """The faults are found anew: with other scores, other detections are the doubles."""
+    """The faults are found anew: with other scores, other detections are the duplicates."""
     detections = replace(scene.detections, scores=best_scores(scene))
     order = np.lexsort((detections.rows, -detections.scores, detections.images))  # equal scores as in the file
     ranked = replace(scene, detections=detections.select(order))

@@ -24,8 +24,8 @@ def diagnosis_summary(diagnosis: dict[str, Any]) -> str:
     return (
         f"AP {_percent(diagnosis['ap'])}, mean OKS of matched persons {_percent(diagnosis['mean_oks'])}. "
         f"{counts['persons']:,} persons in {counts['images']:,} images: {counts['matched']:,} matched, "
-        f"{counts['missed']:,} missed. {counts['detections']:,} detections: {counts['background']:,} on nobody, "
-        f"{counts['duplicates']:,} doubles, {counts['on_ignored']:,} on ignored annotations."
+        f"{counts['missed']:,} missed. {counts['detections']:,} detections: {counts['background']:,} background, "
+        f"{counts['duplicates']:,} duplicates, {counts['on_ignored']:,} on ignored annotations."
     )
 
 

@@ -67,12 +67,15 @@ def _header(runs: Sequence[Evaluation], sections: Sequence[Section]) -> Html:
     splits = list(
         dict.fromkeys(run.metrics.facts[key] for run in runs for key in ("split",) if key in run.metrics.facts)
     )
-    names = [[" · " if number else None, data_text(run.name)] for number, run in enumerate(runs)]
+    names, places = (
+        [[" · " if number else None, data_text(word)] for number, word in enumerate(words)]
+        for words in ([run.name for run in runs], splits)
+    )
     links = [element("a", section.heading, href=f"#{section.id}") for section in sections]
     switch = element("button", "dark", type="button", id="theme", hidden=True)
     return fragment(
         element("header", element("h1", names), switch, class_="top"),
-        element("p", [data_text(split) for split in splits], class_="quiet"),
+        element("p", places, class_="quiet"),
         element("nav", links, aria_label="sections"),
     )
 

@@ -11,7 +11,16 @@ from evaluation.report_section import Section, run_class, swatch
 def scores_section(runs: Sequence[Evaluation], expected: Expected) -> Section:
     cards = [_card(run, number, expected, len(runs) > 1) for number, run in enumerate(runs)]
     tables = [_table(runs, numbers) for numbers in _of_one_benchmark(runs)]
-    return Section("scores", "Scores", fragment(element("div", cards, class_="cards"), tables))
+    body = fragment(element("div", cards, class_="cards"), _different_data(runs), tables)
+    return Section("scores", "Scores", body)
+
+
+def _different_data(runs: Sequence[Evaluation]) -> Html | None:
+    digests = {run.metrics.facts.get("dataset digest") for run in runs}
+    if len(digests) < 2:
+        return None
+    warning = "These runs were evaluated on different data: their numbers do not compare. What each was evaluated on "
+    return element("p", element("b", "Careful: "), warning, "stands under ", element("a", "data", href="#facts"), ".")
 
 
 def _card(run: Evaluation, number: int, expected: Expected, several: bool) -> Html:

@@ -4,6 +4,7 @@ A graph raises for a whole batch. Pictures are tried one by one, in graphs that 
 depends on what DALI's message looks like.
 """
 
+import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 from pipelines.dali_graph import CropGraph, GraphInput
 from pipelines.placeholder import PLACEHOLDER
 
+_PLACE = re.compile(r" sample #\d+| '#\d+'")  # in a batch of one picture and placeholders, which says nothing
 BuildGraph = Callable[[Callable[[], GraphInput]], CropGraph]
 
 
@@ -31,7 +33,7 @@ def undecodable(graph_input: GraphInput, build_graph: BuildGraph) -> dict[int, s
 def _cause(message: str) -> str:
     """The line of DALI's message that says what went wrong, if it is where it usually is."""
     lines = (message.partition("encountered:")[2] or message).strip().splitlines()
-    return lines[0].strip() if lines else "no reason given"
+    return _PLACE.sub("", lines[0]).strip(" :") if lines else "no reason given"
 
 
 def without(graph_input: GraphInput, bad: Collection[int]) -> GraphInput:

@@ -166,6 +166,10 @@ def test_boxes_are_found_by_id_or_name_and_pictures_without_are_listed(
     assert [names[row["image_id"]] for row in found] == ["000000000042.jpg", "p0.jpg", "below/p1.jpg", "below/p3.jpg"]
     assert len(list((tmp_path / "out" / "overlays").rglob("*.jpg"))) == 7
     assert predicted.instances == predicted.persons == 4
+    assert [note.partition("json: ")[2] for note in predicted.notes] == [
+        "1 boxes without an area are left out",
+        "1 of its pictures are not among the inputs",
+    ]
 
 
 def test_no_boxes_at_all_give_empty_results(estimator: Estimator, folder: Path, tmp_path: Path) -> None:
