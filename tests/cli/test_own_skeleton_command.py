@@ -38,6 +38,13 @@ def test_own_keypoints_from_the_command_line(run: Callable[..., Result], tmp_pat
     assert run("--skeleton", write_skeleton(tmp_path), "--category", "star").exit_code == 0
 
 
+def test_where_nobody_can_be_used_the_options_are_named(run: Callable[..., Result]) -> None:
+    result = run()
+    assert result.exit_code == 3
+    assert "0 instances" in result.output
+    assert "nobody could be used; keypoints of your own: --skeleton FILE.json" in result.output
+
+
 @pytest.mark.parametrize(
     ("changes", "options", "layout", "message"),
     [

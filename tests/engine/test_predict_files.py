@@ -422,6 +422,17 @@ def test_arrays_that_are_no_pictures_are_refused(estimator: Estimator, array: np
         estimator.predict([np.zeros((5, 5, 3), np.uint8), array])
 
 
+def test_one_picture_is_given_in_a_list(estimator: Estimator) -> None:
+    with pytest.raises(PictureArrayError, match=r"predict\(\[picture\]\)"):
+        estimator.predict(np.zeros((5, 5, 3), np.uint8))  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_device_that_is_not_there_is_refused(estimator: Estimator) -> None:
+    with pytest.raises(ConfigError, match="0 CUDA devices"):
+        make_estimator(estimator.task.recipe, estimator.skeleton, None, "cuda")
+
+
 def test_what_is_no_array_is_refused(estimator: Estimator) -> None:
     with pytest.raises(PictureArrayError, match=r"pictures\[0\] must be an array .* got Image"):
         estimator.predict([noise(5, 5)])  # type: ignore[list-item]

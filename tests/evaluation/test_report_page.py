@@ -159,6 +159,16 @@ def test_runs_stand_side_by_side(tmp_path: Path) -> None:
     assert "differ" in page.text
 
 
+def test_runs_on_different_data_are_marked(tmp_path: Path) -> None:
+    one = write_evaluation_folder(tmp_path / "one")
+    same = write_evaluation_folder(tmp_path / "same")
+    other = write_evaluation_folder(tmp_path / "other", facts={"dataset digest": "77" * 24, "split": "/data/elsewhere"})
+    assert "different data" not in page_of(one, same)
+    page = page_of(one, same, other)
+    assert "different data" in page
+    assert "/data/coco/val2017 · /data/elsewhere" in re.sub("<[^>]+>", "", page)
+
+
 def test_curves_of_several_runs_share_their_charts(tmp_path: Path) -> None:
     text = page_of(write_mpii_folder(tmp_path / "a"), write_mpii_folder(tmp_path / "b", 1.5), expected={})
     names = [attributes.get("data-name") for tag, attributes in Page(text).tags if tag == "path"]
