@@ -10,11 +10,12 @@ import typer
 
 from commands.demo import demo
 from commands.export import export
+from commands.inspection import inspect, verify
 from commands.jobs import status, stop, submit
 from commands.predict import predict
 from commands.results import diagnose, evaluate, report, score_net
 from commands.searches import SpaceOrCommand, ablate, tune_report, tune_run
-from commands.splits import convert, inspect, synth, verify
+from commands.splits import convert, synth
 from commands.training import models, recipes, train
 
 if TYPE_CHECKING:

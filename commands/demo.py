@@ -6,10 +6,11 @@ from typing import Annotated
 import typer
 
 from commands.chosen_recipe import chosen_recipe
+from commands.inspection import inspect
 from commands.options import Overrides
 from commands.results import write_report
 from commands.screen import console, say
-from commands.splits import convert, inspect, render
+from commands.splits import convert, render
 
 
 def demo(
