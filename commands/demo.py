@@ -43,7 +43,7 @@ def demo(
     write_evaluation(untrained, out / "untrained")
     trained = evaluate_weights(recipe, OwnWeights(result.best), console())
     write_evaluation(trained, out / "trained")
-    page = write_report([out / "trained", out / "untrained"], out / "report.html")
+    page = write_report([out / "untrained", out / "trained"], out / "report.html")
     console().print(score_table({"trained": trained.score, "untrained": untrained.score}))
     before, after = 100 * untrained.score.value, 100 * trained.score.value
     say(

@@ -6,9 +6,9 @@ from typing import Protocol
 from evaluation.case import Case, CasePerson
 from evaluation.case_files import Cases, read_cases, write_cases
 
-__all__ = ["MEDIAN", "WORST", "Case", "CasePerson", "Cases", "choose_cases", "read_cases", "write_cases"]
+__all__ = ["MEDIAN", "SAMPLE", "WORST", "Case", "CasePerson", "Cases", "choose_cases", "read_cases", "write_cases"]
 
-WORST, MEDIAN = "worst", "median"
+WORST, MEDIAN, SAMPLE = "worst", "median", "sample"
 _MOST = "most "
 
 
@@ -20,12 +20,13 @@ class Judged(Protocol):
 
 
 def choose_cases(
-    judged: Mapping[int, Judged], worst: int = 8, median: int = 4, of_each_error: int = 2
+    judged: Mapping[int, Judged], worst: int = 8, median: int = 4, of_each_error: int = 2, sample: int = 6
 ) -> dict[int, str]:
     """Ids of the pictures to look at, with their rank, each of them once.
 
     The worst by value; then of each type of error those with the most of it, and of equally many the worst; then those
-    whose value is nearest to the median. Ties go to the smaller id. "good" keypoints are no error.
+    whose value is nearest to the median; then some that lie evenly among all, which every evaluation of a split shows.
+    Ties go to the smaller id. "good" keypoints are no error.
     """
     by_value = sorted(judged, key=lambda image: (judged[image].value, image))
     chosen = dict.fromkeys(by_value[:worst], WORST)
@@ -37,6 +38,9 @@ def choose_cases(
         middle = judged[by_value[len(by_value) // 2]].value
         nearest = sorted(by_value, key=lambda image: abs(judged[image].value - middle))
         chosen |= dict.fromkeys(_others(nearest, chosen, median), MEDIAN)
+    ids = sorted(judged)
+    even = [ids[len(ids) * (2 * place + 1) // (2 * sample)] for place in range(sample if ids else 0)]
+    chosen |= dict.fromkeys(_others(list(dict.fromkeys(even)), chosen, sample), SAMPLE)
     return chosen
 
 

@@ -16,8 +16,8 @@ def case_tools(cases: Sequence[Case], several: bool) -> Html:
     """Hidden until the page's script makes them work."""
     ranks = sorted({case.rank for case in cases})
     errors = sorted({error for case in cases for error, count in case.counts.items() if count})
-    orders = [("value", "worst first"), ("-value", "best first")]
-    orders += [("gap", "greatest loss first"), ("-gap", "greatest gain first")] if several else []
+    orders = [("gap", "greatest loss first"), ("-gap", "greatest gain first")] if several else []
+    orders += [("value", "worst first"), ("-value", "best first")]
     orders += [("name", "file name"), *((f"count:{error}", f"most {error}") for error in errors)]
     chosen: list[Child] = [
         _select("rank", "show", [("", "all"), *((rank, rank) for rank in ranks)]),

@@ -27,7 +27,7 @@ def case(**changes: Any) -> Case:
 
 def test_the_worst_come_first_then_those_with_most_of_each_error_then_the_median() -> None:
     judged = {n: Went(n / 100, {"swap": n} if n in (50, 60, 70) else {"good": 100}) for n in range(1, 101)}
-    chosen = choose_cases(judged, worst=3, median=2, of_each_error=2)
+    chosen = choose_cases(judged, worst=3, median=2, of_each_error=2, sample=0)
     assert list(chosen.items()) == [
         (1, "worst"), (2, "worst"), (3, "worst"), (70, "most swap"), (60, "most swap"), (51, "median"), (50, "median"),
     ]  # fmt: skip
@@ -35,10 +35,16 @@ def test_the_worst_come_first_then_those_with_most_of_each_error_then_the_median
 
 def test_a_picture_is_chosen_once_and_ties_go_to_the_smaller_id() -> None:
     judged = {n: Went(0.5, {"miss": 1}) for n in (9, 4, 7, 1)}
-    assert choose_cases(judged, worst=2, median=5, of_each_error=1) == {
+    assert choose_cases(judged, worst=2, median=5, of_each_error=1, sample=2) == {
         1: "worst", 4: "worst", 7: "most miss", 9: "median",
     }  # fmt: skip
     assert choose_cases({}) == {}
+
+
+def test_every_evaluation_of_a_split_shows_some_of_the_same_pictures() -> None:
+    first = choose_cases({n: Went(n / 100, {}) for n in range(100)}, worst=3, median=0, sample=4)
+    second = choose_cases({n: Went(1 - n / 100, {}) for n in range(100)}, worst=3, median=0, sample=4)
+    assert {n for n, rank in first.items() if rank == "sample"} == {12, 37, 62, 87} == first.keys() & second.keys()
 
 
 def test_cases_come_back_as_they_were_with_a_skeleton_of_ones_own(tmp_path: Path) -> None:
