@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -57,6 +58,27 @@ def as_public(checkpoint: Path, path: Path, **beside: Any) -> Path:
 
 def metrics(folder: Path) -> dict[str, Any]:
     return dict(json.loads((folder / "metrics.json").read_text()))
+
+
+def test_it_predicts_and_is_exported_as_our_own(
+    trained: Path, mini_shards: Callable[[str], Path], tmp_path: Path
+) -> None:
+    public = as_public(trained, tmp_path / "pose_resnet.pth")
+    theirs = ("--recipe", "memorise", "--weights", public, "data.skeleton=coco_17", *NETWORK)
+    for name, given in (("ours", (trained,)), ("theirs", theirs)):
+        inputs = (mini_shards("coco"), "--no-overlays", "--out", tmp_path / name)
+        status, output = invoke("predict", *given, *inputs)
+        assert status == 0, output
+        status, output = invoke("export", *given, "--onnx", tmp_path / f"{name}.onnx")
+        assert status == 0, output
+    found = [json.loads((tmp_path / name / "predictions.json").read_text()) for name in ("ours", "theirs")]
+    assert found[0] == found[1] != []
+    crops = np.random.default_rng(0).normal(size=(2, 3, 64, 32)).astype(np.float32)
+    answers = [
+        onnxruntime.InferenceSession(tmp_path / f"{name}.onnx").run(None, {"crops": crops})[0]
+        for name in ("ours", "theirs")
+    ]
+    assert np.array_equal(*answers)
 
 
 def test_a_public_checkpoint_scores_as_our_own_with_the_same_weights(
