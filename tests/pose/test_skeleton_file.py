@@ -161,7 +161,8 @@ def test_files_that_are_no_json_objects_are_refused(tmp_path: Path, content: byt
 def test_no_value_gives_another_error(value: Any) -> None:
     for key in STAR:
         with suppress(SkeletonError):
-            parse_skeleton(STAR | {key: value}, "star")
+            taken = parse_skeleton(STAR | {key: value}, "star")
+            assert parse_skeleton(skeleton_to_dict(taken), "again") == taken
 
 
 def test_contrast_names_what_differs() -> None:
